@@ -1,0 +1,71 @@
+# Try OPUS, run it, test it. Needs make and Python 3.11 or newer; all else goes into .venv and
+# .venv-test in this folder, never into the system's Python.
+
+PYTHON ?= python3
+# With a registry that only pip knows of (pip.conf), without uv:  make test TOX="tox>=4.25"
+TOX ?= "tox>=4.25" "tox-uv>=1.30"
+
+PARTS := opus_core opus_storage_sqlite opus_manager_slurm opus_jdl_wadl plugins/opus_manager_local
+PYPROJECTS := pyproject.toml $(PARTS:%=%/pyproject.toml)
+
+# What would let a Python here import or install from elsewhere.
+unexport PYTHONPATH PYTHONHOME
+export PIP_USER := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve init test bench soak clean
+
+help: ## say what there is to do
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+demo: .venv/stamp ## start a server, run a real job through it, show the results
+	@.venv/bin/opus demo
+
+serve: .venv/stamp ## serve on this machine, with its data in opus-data
+	@.venv/bin/opus serve
+
+init: .venv/stamp ## set up opus-data for a site; WWWUSER=www names the web server's user
+	@.venv/bin/opus init opus-data $(if $(WWWUSER),--user '$(WWWUSER)')
+
+test: .venv-test/stamp ## run all tests; TOXENV=core,docs runs some
+	@tests/services/install
+	@.venv-test/bin/tox run
+
+bench: ## measure
+	@echo "make bench: there are no benchmarks yet; they come with the next issue." >&2; exit 1
+
+soak: ## run for hours under load
+	@echo "make soak: there is no soak test yet; it comes with the next issue." >&2; exit 1
+
+clean: ## remove the environments and caches; opus-data stays
+	rm -rf .venv .venv-test .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis dist */dist plugins/*/dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Debian keeps ensurepip, without which there is no pip in a venv, in a package of its own.
+define check_python
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		version=$$($(PYTHON) --version 2>&1) || version="not there"; \
+		echo "OPUS needs Python 3.11 or newer, and $(PYTHON) is $$version." \
+			"Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments yet. Type this, then try again:" \
+			"sudo apt-get install $(notdir $(PYTHON))-venv" >&2; exit 1; }
+endef
+
+# Editable: after a git pull the new sources run; only a changed pyproject.toml installs again.
+.venv/stamp: $(PYPROJECTS)
+	$(check_python)
+	@echo "Installing OPUS into .venv: this time, and when its requirements change ..."
+	@test -e $@ || $(PYTHON) -m venv --clear .venv
+	@.venv/bin/python -m pip install -qq $(PARTS:%=--editable ./%)
+	@touch $@
+
+# tox installs what a pyproject.toml asks for when it makes an environment, and does not look again.
+.venv-test/stamp: $(PYPROJECTS)
+	$(check_python)
+	@rm -rf .tox
+	@test -e $@ || $(PYTHON) -m venv --clear .venv-test
+	@.venv-test/bin/python -m pip install -qq $(TOX)
+	@touch $@
