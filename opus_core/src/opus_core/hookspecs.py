@@ -1,0 +1,48 @@
+"""Every hook a plugin may implement, each saying when it is called.
+
+A plugin is a module of functions marked with `opus_core.hookimpl`, named by an entry point of the
+group `opus`. Hooks that offer a back end return a class; configuration selects it by its `name`.
+"""
+
+from __future__ import annotations
+
+import pluggy
+
+from opus_core.backends import Jdl, Manager, RequestView, Storage, User
+from opus_core.job import Change
+
+hookspec = pluggy.HookspecMarker("opus")
+hookimpl = pluggy.HookimplMarker("opus")
+
+
+@hookspec
+def opus_register_storage() -> type[Storage] | list[type[Storage]]:  # type: ignore[empty-body]
+    """Offer storages; called once, when plugins are discovered."""
+
+
+@hookspec
+def opus_register_manager() -> type[Manager] | list[type[Manager]]:  # type: ignore[empty-body]
+    """Offer managers; called once, when plugins are discovered."""
+
+
+@hookspec
+def opus_register_jdl() -> type[Jdl] | list[type[Jdl]]:  # type: ignore[empty-body]
+    """Offer job description formats; called once, when plugins are discovered."""
+
+
+@hookspec(firstresult=True)
+def opus_authenticate(request: RequestView) -> User | None:
+    """Say who is asking; called for each request that nothing else identified.
+
+    The first answer counts. None: not mine to say. Raise `NotAuthenticated` for credentials
+    that are yours and wrong.
+    """
+
+
+@hookspec
+def opus_job_phase_changed(change: Change) -> None:
+    """A job was created, changed phase, or was deleted for clients (`change.new` is None).
+
+    Called by the supervisor from the journal: in order, at least once; after a crash the last
+    ones may come again. An error is logged and stops nobody.
+    """
