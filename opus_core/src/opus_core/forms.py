@@ -1,0 +1,332 @@
+"""Read the form of a request: text into memory, files straight to where they are kept.
+
+Three sources, in this order: the query string, then a body that is either
+`application/x-www-form-urlencoded` or `multipart/form-data` (UWS 1.1 sections 2.2.3.1 and
+2.2.3.1.1; DALI 1.2 asks for both). Nothing here knows what the names mean; that is
+`opus_core.validation`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import unquote_to_bytes
+
+from multipart import (
+    MultipartError,
+    MultipartSegment,
+    ParserLimitReached,
+    PushMultipartParser,
+    parse_options_header,
+)
+
+from opus_core.errors import BadRequest, TooLarge
+from opus_core.job import Upload
+from opus_core.values import shown
+
+Pairs = tuple[tuple[str, str], ...]
+
+_CHUNK: Final = 65536  # [byte] read from the connection at once
+_DIGITS: Final = re.compile(r"[0-9]{1,18}")
+_MEDIA_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")
+_ENCODED_FILE_NAME: Final = re.compile(r";\s*filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
+_UTF8: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Store(Protocol):
+    """Keeps one file: reads `chunks` to their end, writes and hashes them. What it raises ends
+    the reading of the form; whoever gave it removes what was stored until then."""
+
+    def __call__(self, chunks: Iterator[bytes], *, name: str, media_type: str) -> Upload: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormLimits:
+    """How much one request may bring."""
+
+    max_text: int = 16 * 2**20  # [byte] of names and values of all text fields, as UTF-8
+    max_fields: int = 10_000  # text fields and files together
+    max_file: int = 2 * 2**30  # [byte]
+    max_files: int = 1_000
+    max_total: int = 4 * 2**30  # [byte] of the whole body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """What a request brought, in the order it came; names as the client wrote them."""
+
+    values: Pairs = ()
+    uploads: tuple[tuple[str, Upload], ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names, values and the files' hashes, in order: equal requests have equal
+        ones, however their bodies were encoded."""
+        state = hashlib.sha256()
+        for kind, pairs in (
+            (b"v", self.values),
+            (b"u", tuple((name, upload.sha256) for name, upload in self.uploads)),
+        ):
+            for pair in pairs:
+                for text in pair:
+                    data = text.encode()
+                    # The length keeps a=bc and ab=c apart.
+                    state.update(b"%s%d:" % (kind, len(data)) + data)
+        return state.hexdigest()
+
+
+def read_form(environ: Mapping[str, Any], *, store: Store, limits: FormLimits) -> Form:
+    """The query string's pairs and the body of a WSGI request.
+
+    Raises `BadRequest` for what is malformed, truncated or of another content type, `TooLarge`
+    naming the limit, and whatever `store` raises. A request without a body is a form, too.
+    """
+    reader = _Reader(limits, store)
+    reader.add_query(environ)
+    body = _Body(environ, limits.max_total)
+    content_type, options = parse_options_header(str(environ.get("CONTENT_TYPE") or ""))
+    if options.get("charset", "utf-8").lower() not in _UTF8:
+        raise BadRequest(f"the form is in {shown(options['charset'])}; send it in UTF-8")
+    if body.empty:
+        pass
+    elif content_type == "application/x-www-form-urlencoded":
+        reader.add_urlencoded(body)
+    elif content_type == "multipart/form-data":
+        reader.add_multipart(body, options.get("boundary", ""))
+    else:
+        sent = f"is {shown(content_type)}" if content_type else "has no Content-Type"
+        raise BadRequest(
+            f"the body {sent}; send application/x-www-form-urlencoded or multipart/form-data"
+        )
+    return Form(values=tuple(reader.values), uploads=tuple(reader.uploads))
+
+
+def read_query(environ: Mapping[str, Any], limits: FormLimits | None = None) -> Pairs:
+    """The pairs of a WSGI request's query string; `BadRequest`, `TooLarge` as `read_form`."""
+    reader = _Reader(limits or FormLimits(), _refuse)
+    reader.add_query(environ)
+    return tuple(reader.values)
+
+
+def _refuse(chunks: Iterator[bytes], *, name: str, media_type: str) -> Upload:
+    raise BadRequest("a file cannot come in a query string")
+
+
+class _Body:
+    """The bytes of `wsgi.input`, no further than the request goes and the limit allows."""
+
+    def __init__(self, environ: Mapping[str, Any], limit: int) -> None:
+        self._input = environ.get("wsgi.input")
+        self._limit = limit
+        self._taken = 0
+        self._ahead = b""
+        self._length = self._declared(environ)
+        if self._length is not None and self._length > limit:
+            raise TooLarge(f"the body has {self._length} bytes; {limit} is the most taken here")
+
+    @staticmethod
+    def _declared(environ: Mapping[str, Any]) -> int | None:
+        """Bytes that are to come; None: until the input ends."""
+        text = str(environ.get("CONTENT_LENGTH") or "").strip()
+        if text:
+            if not _DIGITS.fullmatch(text):
+                raise BadRequest(f"Content-Length {shown(text)} is not a number of bytes")
+            return int(text)
+        if environ.get("wsgi.input_terminated"):
+            return None
+        if environ.get("HTTP_TRANSFER_ENCODING"):
+            # Without either, reading on would block for ever.
+            raise BadRequest("this server cannot tell where the body ends; send a Content-Length")
+        return 0
+
+    @property
+    def empty(self) -> bool:
+        """There is no body, or one of no bytes."""
+        if not self._ahead:
+            self._ahead = self.read(_CHUNK)
+        return not self._ahead
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; none at the end. Raises `BadRequest` if the end came too early."""
+        if self._ahead:
+            ahead, self._ahead = self._ahead[:size], self._ahead[size:]
+            return ahead
+        wanted = size if self._length is None else min(size, self._length - self._taken)
+        if wanted <= 0 or self._input is None:
+            return b""
+        try:
+            data: bytes = self._input.read(wanted)
+        except (OSError, ValueError, EOFError) as error:
+            # What servers raise when the client has gone, or its chunked coding is broken.
+            raise BadRequest("the body could not be read to its end; send it again") from error
+        self._taken += len(data)
+        if not data and self._length is not None:
+            raise BadRequest(
+                f"the body ended after {self._taken} of {self._length} bytes; send it again"
+            )
+        if self._taken > self._limit:
+            raise TooLarge(f"the body has more than {self._limit} bytes, the most taken here")
+        return data
+
+
+class _Reader:
+    """Collects fields under limits."""
+
+    def __init__(self, limits: FormLimits, store: Store) -> None:
+        self.values: list[tuple[str, str]] = []
+        self.uploads: list[tuple[str, Upload]] = []
+        self._limits = limits
+        self._store = store
+        self._text = 0
+        self._fields = 0
+
+    def add_query(self, environ: Mapping[str, Any]) -> None:
+        try:
+            query = str(environ.get("QUERY_STRING") or "").encode("latin-1")  # PEP 3333
+        except UnicodeEncodeError as error:
+            raise BadRequest("the query string is not percent-encoded") from error
+        self._add_pairs(query)
+
+    def add_urlencoded(self, body: _Body) -> None:
+        # Percent-encoding is three times its text at worst; so much is read, then counted.
+        longest = 3 * self._limits.max_text + 2 * self._limits.max_fields
+        pieces: list[bytes] = []
+        size = 0
+        while piece := body.read(_CHUNK):
+            pieces.append(piece)
+            size += len(piece)
+            if size > longest:
+                raise self._too_much_text()
+        self._add_pairs(b"".join(pieces))
+
+    def _add_pairs(self, data: bytes) -> None:
+        if data.count(b"&") > self._limits.max_fields:
+            raise self._too_many_fields()
+        for piece in data.split(b"&"):
+            if piece:
+                name, _, value = piece.replace(b"+", b" ").partition(b"=")
+                self._add_value(unquote_to_bytes(name), unquote_to_bytes(value))
+
+    def add_multipart(self, body: _Body, boundary: str) -> None:
+        if not boundary:
+            raise BadRequest("the Content-Type of the body names no boundary")
+        events = self._events(body, boundary)
+        for segment in events:
+            if not isinstance(segment, MultipartSegment):
+                continue  # what a store left unread of its part
+            if not segment.name:
+                raise BadRequest("a part of the body has no name")
+            file_name = _file_name(segment)
+            payload = _payload(events)
+            if file_name is None:
+                self._add_part(segment, payload)
+            else:
+                self._add_file(segment, file_name, payload)
+
+    def _events(self, body: _Body, boundary: str) -> Iterator[MultipartSegment | bytes | None]:
+        """The parser's events, its errors in our words: a store passes through only those."""
+        try:
+            parser = PushMultipartParser(boundary, max_segment_count=self._limits.max_fields + 1)
+            yield from parser.parse_blocking(body.read, _CHUNK)
+        except ParserLimitReached as error:
+            raise TooLarge(f"the multipart body has too much in it: {error}") from error
+        except (MultipartError, UnicodeError) as error:
+            raise BadRequest(f"the multipart body is malformed or incomplete: {error}") from error
+
+    def _add_part(self, segment: MultipartSegment, payload: Iterator[bytes]) -> None:
+        charset = (segment.charset or "utf-8").lower()
+        if charset not in _UTF8:
+            raise BadRequest(
+                f"the field {shown(segment.name)} is in {shown(charset)}; send it in UTF-8"
+            )
+        pieces: list[bytes] = []
+        size = 0
+        for piece in payload:
+            size += len(piece)
+            if self._text + size > self._limits.max_text:
+                raise self._too_much_text()
+            pieces.append(piece)
+        self._add_value(segment.name.encode(), b"".join(pieces))
+
+    def _add_value(self, name: bytes, value: bytes) -> None:
+        self._count()
+        self._text += len(name) + len(value)
+        if self._text > self._limits.max_text:
+            raise self._too_much_text()
+        try:
+            text = name.decode()
+            self.values.append((text, value.decode()))
+        except UnicodeDecodeError as error:
+            which = shown(name.decode("utf-8", "replace"))
+            raise BadRequest(
+                f"the field {which} is not UTF-8; send it in UTF-8, or as a file"
+            ) from error
+
+    def _add_file(
+        self, segment: MultipartSegment, file_name: str, payload: Iterator[bytes]
+    ) -> None:
+        first = next(payload, b"")
+        if not file_name and not first:
+            return  # a browser's file field in which nothing was chosen
+        if _CONTROL.search(file_name):
+            raise BadRequest(
+                f"the file name {shown(file_name)} has control characters in it; rename the file"
+            )
+        self._count()
+        if len(self.uploads) >= self._limits.max_files:
+            raise TooLarge(f"more than {self._limits.max_files} files, the most taken at once")
+        media_type = segment.content_type or ""
+        if not _MEDIA_TYPE.fullmatch(media_type):
+            media_type = "application/octet-stream"
+        chunks = self._bounded(segment.name, first, payload)
+        self.uploads.append(
+            (segment.name, self._store(chunks, name=file_name, media_type=media_type))
+        )
+
+    def _bounded(self, name: str, first: bytes, payload: Iterator[bytes]) -> Iterator[bytes]:
+        size = 0
+        piece = first
+        while piece:
+            size += len(piece)
+            if size > self._limits.max_file:
+                raise TooLarge(
+                    f"the file {shown(name)} has more than {self._limits.max_file} bytes, the"
+                    " most a file may have here"
+                )
+            yield piece
+            piece = next(payload, b"")
+
+    def _count(self) -> None:
+        self._fields += 1
+        if self._fields > self._limits.max_fields:
+            raise self._too_many_fields()
+
+    def _too_many_fields(self) -> TooLarge:
+        return TooLarge(f"more than {self._limits.max_fields} fields, the most taken at once")
+
+    def _too_much_text(self) -> TooLarge:
+        return TooLarge(
+            f"the text fields have more than {self._limits.max_text} bytes together, the most"
+            " taken here; send long texts as files"
+        )
+
+
+def _payload(events: Iterator[MultipartSegment | bytes | None]) -> Iterator[bytes]:
+    """The bytes of the part whose header was the last event."""
+    for event in events:
+        if not isinstance(event, bytes):
+            return
+        yield event
+
+
+def _file_name(segment: MultipartSegment) -> str | None:
+    """What the client called the file; None for a text field, empty if nothing was chosen."""
+    if segment.filename is not None:
+        return str(segment.filename)
+    # RFC 7578 forbids filename*, but older urllib3 sends nothing else for names not in ASCII.
+    encoded = _ENCODED_FILE_NAME.search(str(segment.header("Content-Disposition", "")))
+    return unquote_to_bytes(encoded[1]).decode("utf-8", "replace") if encoded else None

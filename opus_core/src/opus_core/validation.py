@@ -1,0 +1,341 @@
+"""From the fields of a request to controls, options and parameters, checked against a description.
+
+Pure: nothing here reads or writes. What a client sent is kept byte for byte once it is legal, so
+that a job shows what was asked for; what it did not send and the description has a default for is
+filled in, so that a job shows what it ran with.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal
+
+from opus_core.backends import Output
+from opus_core.definition import (
+    JobDefinition,
+    ParameterDescription,
+    ParameterType,
+    UsedDescription,
+    check_file_name,
+    result_file,
+)
+from opus_core.errors import BadRequest, NotAllowed
+from opus_core.forms import Form
+from opus_core.job import Parameter, Upload, cut
+from opus_core.queries import Wait, once, parse_phase, parse_query, parse_wait, whole
+from opus_core.values import check_value, parse_instant, shown
+
+__all__ = [
+    "Controls",
+    "Request",
+    "Wait",
+    "check_inputs",
+    "outputs",
+    "parse_instant",
+    "parse_phase",
+    "parse_query",
+    "parse_wait",
+    "split",
+]
+
+_CONTROLS: Final = frozenset({"PHASE", "RUNID", "ACTION", "DESTRUCTION", "EXECUTIONDURATION"})
+# DALI's own, which say nothing to a job; and WAIT, which a server may always cut to nothing.
+_DROPPED: Final = frozenset({"REQUEST", "VERSION", "RESPONSEFORMAT", "MAXREC", "LANG", "WAIT"})
+_LONGEST_RUN_ID: Final = 256  # DALI 1.1 section 3.4.6 asks for 64
+_NOT_IN_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_NEXT_UPLOAD: Final = re.compile(r";(?=[^,;]+,)")  # a semicolon may also stand within a URL
+
+Values = Iterable[tuple[str, str]]
+Uploads = Iterable[tuple[str, Upload]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controls:
+    """What a request says about a job as such (UWS 1.1 section 2.1.11); None: nothing."""
+
+    phase: Literal["RUN", "ABORT"] | None = None
+    run_id: str | None = None
+    destruction: datetime | None = None
+    execution_duration: int | None = None  # [s]; 0: no limit
+    action: Literal["DELETE"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A form taken apart. The inputs are not yet checked; controls and options are."""
+
+    controls: Controls = Controls()
+    inputs: tuple[tuple[str, str], ...] = ()
+    uploads: tuple[tuple[str, Upload], ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def parameters(self, definition: JobDefinition) -> tuple[Parameter, ...]:
+        """The parameters of a new job, defaults filled in; `BadRequest` says what is wrong."""
+        found = check_inputs(definition, self.inputs, self.uploads)
+        outputs(definition, found)
+        return found
+
+    def merge(
+        self, definition: JobDefinition, present: Sequence[Parameter]
+    ) -> tuple[Parameter, ...]:
+        """The parameters of a job after this request: named ones replaced, others as they were."""
+        changes = check_inputs(definition, self.inputs, self.uploads, partial=True)
+        changed = {one.name for one in changes}
+        kept = [one for one in present if one.name not in changed]
+        order = {entry.name: number for number, entry in enumerate(definition.inputs())}
+        merged = tuple(sorted((*kept, *changes), key=lambda one: order.get(one.name, len(order))))
+        outputs(definition, merged)
+        return merged
+
+
+def split(
+    form: Form, definition: JobDefinition, run_options: Sequence[ParameterDescription] = ()
+) -> Request:
+    """Tell controls, run options of the manager and inputs apart, by name.
+
+    Controls come first, since no description may use their names; a description's input comes
+    before a run option of the same name, which then only the description can set. Raises
+    `BadRequest` for a bad value, and for a name that is nobody's, with the nearest there is.
+    """
+    offered = {option.name.casefold(): option for option in run_options}
+    controls: dict[str, str] = {}
+    options: dict[str, str] = {}
+    inputs: list[tuple[str, str]] = []
+    for name, value in form.values:
+        upper = name.upper()
+        if upper in _CONTROLS:
+            once(controls, upper, value)
+        elif upper == "UPLOAD" or definition.find(name) is not None:
+            inputs.append((name, value))
+        elif (option := offered.get(name.casefold())) is not None:
+            if value:  # a field of a page's form that was left blank
+                once(options, option.name, check_value(option, value))
+        elif upper not in _DROPPED:
+            raise _unknown(name, definition, (*offered, *_CONTROLS))
+    return Request(
+        controls=_controls(controls),
+        inputs=tuple(inputs),
+        uploads=form.uploads,
+        options=options,
+    )
+
+
+def _controls(given: Mapping[str, str]) -> Controls:
+    phase, action = given.get("PHASE"), given.get("ACTION")
+    if phase not in (None, "RUN", "ABORT"):
+        raise BadRequest(f"PHASE cannot be set to {shown(str(phase))}; send RUN or ABORT")
+    if action not in (None, "DELETE"):
+        raise BadRequest(f"unknown ACTION {shown(str(action))}; the only one is DELETE")
+    return Controls(
+        phase=phase,  # type: ignore[arg-type]
+        action=action,  # type: ignore[arg-type]
+        run_id=_run_id(given.get("RUNID")),
+        destruction=_destruction(given.get("DESTRUCTION")),
+        execution_duration=_execution_duration(given.get("EXECUTIONDURATION")),
+    )
+
+
+def _run_id(text: str | None) -> str | None:
+    """Kept exactly (UWS 1.1 section 2.1.9), as long as a job document can show it."""
+    if not text:
+        return None
+    if len(text) > _LONGEST_RUN_ID:
+        raise BadRequest(
+            f"RUNID has {len(text)} characters; {_LONGEST_RUN_ID} are the most taken here"
+        )
+    if _NOT_IN_XML.search(text):
+        raise BadRequest("RUNID has a control character in it, which XML cannot show; leave it out")
+    return text
+
+
+def _destruction(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return cut(parse_instant(text))
+    except BadRequest as error:
+        raise BadRequest(f"DESTRUCTION: {error.sentence}") from error
+
+
+def _execution_duration(text: str | None) -> int | None:
+    if text is None:
+        return None
+    seconds = whole(text)
+    if seconds is None or seconds < 0:
+        raise BadRequest(
+            f"EXECUTIONDURATION cannot be {shown(text)}; it is a whole number of seconds,"
+            " 0 for no limit"
+        )
+    return seconds
+
+
+def check_inputs(
+    definition: JobDefinition, values: Values, uploads: Uploads, *, partial: bool = False
+) -> tuple[Parameter, ...]:
+    """The parameters that a request asks for, in the order and spelling of the description.
+
+    Names are not case-sensitive. A file comes as a part named like the input, or under another
+    name that `INPUT=param:PART` or `UPLOAD=INPUT,param:PART` refers to (UWS 1.1 section
+    2.2.3.1.1, DALI 1.1 section 3.4.5). A `partial` request changes a job: only what it names is
+    answered, nothing is filled in or missed.
+
+    Raises `BadRequest` naming the input and what would be legal; `NotAllowed` for a file named by
+    a URL.
+    """
+    texts: dict[str, list[str]] = {}
+    parts = _Parts(uploads)
+    for name, value in values:
+        entry = definition.find(name)
+        if isinstance(entry, ParameterDescription):
+            texts.setdefault(entry.name, []).append(value)
+        elif entry is not None:
+            parts.refer(entry, value)
+        elif name.upper() == "UPLOAD":
+            for item in _NEXT_UPLOAD.split(value):
+                target, comma, source = item.partition(",")
+                used = definition.find(target.strip())
+                if not comma or not isinstance(used, UsedDescription):
+                    raise BadRequest(
+                        f"UPLOAD cannot be {shown(item)}; write NAME,param:PART, where NAME is"
+                        f" {_names(one.name for one in definition.used) or 'an input file'}"
+                    )
+                parts.refer(used, source)
+        elif name.upper() not in _DROPPED:
+            raise _unknown(name, definition)
+    files = parts.assigned(definition)
+    found: list[Parameter] = []
+    for entry in definition.inputs():
+        if isinstance(entry, UsedDescription):
+            found += _files(entry, files.get(entry.name, []), partial=partial)
+        elif not partial or entry.name in texts:
+            found += _texts(entry, texts.get(entry.name, []), partial=partial)
+    return tuple(found)
+
+
+class _Parts:
+    """The files of a request, and which input each of them is for."""
+
+    def __init__(self, uploads: Uploads) -> None:
+        self._parts = list(uploads)
+        self._referred: set[str] = set()
+        self._files: dict[str, list[Upload]] = {}
+
+    def refer(self, entry: UsedDescription, value: str) -> None:
+        """A text that stands for a file: `param:PART`, or a URL."""
+        source = value.strip()
+        if not source:
+            return  # a field of a page's form that was left blank
+        scheme, colon, part = source.partition(":")
+        if colon and scheme.casefold() == "param":
+            found = [upload for name, upload in self._parts if name == part]
+            if not found:
+                raise BadRequest(
+                    f"{entry.name} refers to the part {shown(part)}, which was not sent; the"
+                    f" request has {_names(name for name, _ in self._parts) or 'no files'}"
+                )
+            self._referred.add(part)
+            self._files.setdefault(entry.name, []).extend(found)
+        elif _URL.match(source):
+            self._files.setdefault(entry.name, []).append(_fetched(entry, source))
+        else:
+            raise BadRequest(
+                f"{entry.name} takes a file, not the text {shown(value)}; send the file as a part"
+                " of that name in a multipart/form-data body"
+            )
+
+    def assigned(self, definition: JobDefinition) -> dict[str, list[Upload]]:
+        """All files by input; every part must have found one."""
+        for name, upload in self._parts:
+            if name in self._referred:
+                continue
+            entry = definition.find(name)
+            if isinstance(entry, ParameterDescription):
+                raise BadRequest(
+                    f"{entry.name} takes a text, not the file {shown(upload.name)}; send its value"
+                )
+            if entry is None:
+                takes = _names(one.name for one in definition.used)
+                raise BadRequest(
+                    f"nothing takes the file that was sent as {shown(name)}; "
+                    + (f"send it as {takes}" if takes else f"{definition.name} takes no files")
+                )
+            self._files.setdefault(entry.name, []).append(upload)
+        return self._files
+
+
+def _fetched(entry: UsedDescription, url: str) -> Upload:
+    """The file behind a URL. The one place where fetching will begin."""
+    raise NotAllowed(
+        f"{entry.name} cannot be fetched from {shown(url)}: this server fetches no files; download"
+        " it and upload it as a part of that name"
+    )
+
+
+def _files(entry: UsedDescription, uploads: list[Upload], *, partial: bool) -> list[Parameter]:
+    if not uploads and entry.required and not partial:
+        raise BadRequest(
+            f"the file {entry.name} is missing; send it as a part of that name in a"
+            " multipart/form-data body"
+        )
+    if len(uploads) > 1 and entry.multiplicity.strip() in ("", "0", "1", "0..1", "1..1"):
+        raise BadRequest(f"{entry.name} takes one file, and {len(uploads)} were sent")
+    return [Parameter(name=entry.name, upload=upload) for upload in uploads]
+
+
+def _texts(entry: ParameterDescription, sent: list[str], *, partial: bool) -> list[Parameter]:
+    given = [check_value(entry, text) for text in sent if not _blank(entry, text)]
+    if len(given) > 1 and not entry.repeated:
+        raise BadRequest(f"{entry.name} takes one value, and {len(given)} were sent")
+    if not given and entry.default is not None and not _blank(entry, entry.default):
+        given = [entry.default]
+    if not given and (partial or entry.required):
+        raise BadRequest(f"{entry.name} is missing; give it a value of type {entry.type.value}")
+    return [Parameter(name=entry.name, value=value) for value in given]
+
+
+def _blank(entry: ParameterDescription, text: str) -> bool:
+    """The same as not sent. An optional string may be empty, and is then what was asked for."""
+    if text:
+        return False
+    if entry.options:
+        return not any(option.value == "" for option in entry.options)
+    return entry.required or entry.type is not ParameterType.STRING
+
+
+def outputs(definition: JobDefinition, parameters: Iterable[Parameter]) -> tuple[Output, ...]:
+    """The files that a job with these parameters has to write.
+
+    Raises `BadRequest` if one has no safe bare name, or two would be the same file.
+    """
+    values = {one.name: one.value for one in parameters}
+    files: dict[str, str] = {}
+    for result in definition.generated:
+        file = check_file_name(result_file(definition, result, values))
+        if file in files:
+            raise BadRequest(
+                f"{files[file]} and {result.name} would both be written to {file!r}; give one of"
+                " them another file name"
+            )
+        files[file] = result.name
+    required = {result.name: result.required for result in definition.generated}
+    return tuple(
+        Output(name=name, file=file, required=required[name]) for file, name in files.items()
+    )
+
+
+def _unknown(name: str, definition: JobDefinition, others: Iterable[str] = ()) -> BadRequest:
+    legal = [entry.name for entry in definition.inputs()]
+    spelt = {one.casefold(): one for one in (*others, *legal)}
+    near = difflib.get_close_matches(name[:200].casefold(), spelt, n=1)
+    hint = f"did you mean {spelt[near[0]]}?" if near else f"it takes {_names(legal) or 'none'}"
+    return BadRequest(f"{definition.name} has no parameter {shown(name)}; {hint}")
+
+
+def _names(names: Iterable[str]) -> str:
+    every = [shown(name) for name in dict.fromkeys(names)]
+    return ", ".join([*every[:30], "..."] if len(every) > 30 else every)
