@@ -1,0 +1,1 @@
+"""Read and write job descriptions as WADL."""
