@@ -1,0 +1,165 @@
+"""Write and remove files so that neither a crash nor a full disk leaves half of one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from opus_core.errors import StorageFull
+
+FOLDER_MODE: Final = 0o2770
+FILE_MODE: Final = 0o660
+SECRET_MODE: Final = 0o600
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_RETRY_AFTER: Final = 60.0  # [s]
+
+
+@contextmanager
+def noticing_full(where: Path) -> Iterator[None]:
+    """Turn "no space left" and "quota exceeded" into `StorageFull`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise StorageFull(
+            f"no space is left below {where} ({error.strerror}); try again later",
+            retry_after=_RETRY_AFTER,
+        ) from error
+
+
+class NewFile:
+    """A file that appears under its name whole and on the disk, or not at all.
+
+    Used as a context: what is not kept by its end is removed.
+    """
+
+    def __init__(self, folder: Path, mode: int = FILE_MODE) -> None:
+        self._path = folder / f".new.{secrets.token_hex(8)}"
+        self._mode = mode
+
+    def __enter__(self) -> Self:
+        # Never group-readable before it has its mode, whatever the umask.
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._file = os.fdopen(descriptor, "wb")
+        os.fchmod(descriptor, self._mode)
+        return self
+
+    def write(self, data: bytes) -> None:
+        """Append to the file."""
+        self._file.write(data)
+
+    def keep(self, name: str) -> None:
+        """Give the file its name, in place of what has it. The name itself is on the disk after
+        `sync` of the folder."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        os.rename(self._path, self._path.with_name(name))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            with suppress(FileNotFoundError):  # kept
+                self._path.unlink()
+        finally:
+            # What could not be flushed has been reported by write or keep.
+            with suppress(OSError):
+                self._file.close()
+
+
+def put(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
+    """Write a file whole, in place of what has its name."""
+    with NewFile(path.parent, mode) as file:
+        file.write(data)
+        file.keep(path.name)
+
+
+def sync(folder: Path) -> None:
+    """Make sure that the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder with our mode, if it is not there; its name is on the disk after `sync` of its
+    parent. Parents that are missing are made as well, and are on the disk."""
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        make_folder(path.parent)
+        sync(path.parent.parent)
+        make_folder(path)
+        return
+    os.chmod(path, FOLDER_MODE)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder and all in it, whatever a script has made of it; safe twice.
+
+    Follows no links, and needs neither permissions inside nor a stack as deep as the folders are:
+    each folder found is moved up beside the others first.
+    """
+    try:
+        top = _open_folder(path)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        path.unlink(missing_ok=True)
+        return
+    try:
+        while inner := _clear(top, top):
+            for name in inner:
+                below = _open_folder(name, top)
+                try:
+                    _clear(below, top)
+                finally:
+                    os.close(below)
+                os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+    path.rmdir()
+
+
+def _clear(folder: int, top: int) -> list[str]:
+    """Remove the files of a folder and move its folders to `top`; answers what is left in it."""
+    left: list[str] = []
+    for name in os.listdir(folder):
+        try:
+            os.unlink(name, dir_fd=folder)
+        except (IsADirectoryError, PermissionError):
+            if folder == top:
+                left.append(name)
+                continue
+            # A folder has to be writable to get another parent.
+            os.close(_open_folder(name, folder))
+            os.rename(name, secrets.token_hex(16), src_dir_fd=folder, dst_dir_fd=top)
+    return left
+
+
+def _open_folder(name: str | Path, at: int | None = None) -> int:
+    """Open a folder for listing and changing, allowing that to ourselves where it is not."""
+    handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+    try:
+        if os.fstat(handle).st_mode & 0o700 != 0o700:
+            # By the way of /proc, since chmod by name would follow a link made meanwhile.
+            os.chmod(f"/proc/self/fd/{handle}", 0o700)
+        return os.open(".", _FOLDER_FLAGS, dir_fd=handle)
+    finally:
+        os.close(handle)
