@@ -66,7 +66,7 @@ class UsedDescription:
 
     name: str
     description: str = ""
-    default: str | None = None
+    default: str | None = None  # a file name, shown in forms and never applied
     required: bool = False
     content_type: str = ""
     role: str = ""
@@ -116,7 +116,8 @@ class JobDefinition:
     extensions: Mapping[str, str] = field(default_factory=dict)
 
     def inputs(self) -> Iterator[ParameterDescription | UsedDescription]:
-        """Everything a client may give a value for, in the order of the description."""
+        """Everything a client may give a value for: parameters first, then files; the order in
+        which a document mixed the two is not kept."""
         yield from self.parameters
         yield from self.used
 
@@ -130,7 +131,10 @@ DEFINITION_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 FILE_NAME: Final = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,127}")
 INPUT_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}")
 
-_RESERVED_NAMES: Final = frozenset({"PATH", "HOME", "IFS", "ENV", "SHELLOPTS", "BASHOPTS", "PS4"})
+# What bash or the loader act upon, and what bash does not let be set.
+_RESERVED_NAMES: Final = frozenset(
+    "PATH HOME IFS ENV SHELLOPTS BASHOPTS PS4 POSIXLY_CORRECT UID EUID PPID PWD OLDPWD SHLVL _".split()
+)
 _RESERVED_PREFIXES: Final = ("BASH_", "LD_", "PYTHON", "OPUS_", "SLURM_")
 # UWS and DALI give these a meaning of their own in a request (UWS 1.1 2.2.3.1, DALI 1.1 3.4).
 _CONTROL_NAMES: Final = frozenset(

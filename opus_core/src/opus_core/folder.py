@@ -41,7 +41,8 @@ from opus_core.definition import JobDefinition
 from opus_core.errors import NotFound, TooLarge, UnknownJob
 from opus_core.job import Job, Result, Upload
 from opus_core.links import Links
-from opus_core.wrapper import describe, input_files, input_name, outputs
+from opus_core.validation import outputs
+from opus_core.wrapper import describe, input_files, input_name
 
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
 _LARGEST_PROGRESS: Final = 1024  # [byte]
@@ -183,7 +184,7 @@ class Folders:
             owner=job.owner,
             execution_duration=job.execution_duration,
             options={**definition.options, **job.options},
-            outputs=outputs(job, definition),
+            outputs=outputs(definition, job.parameters),
             event=event,
             native_ids=job.native_ids,
         )
@@ -217,7 +218,7 @@ class Folders:
         types = {generated.name: generated.content_type for generated in definition.generated}
         found: list[Result] = []
         missing: list[str] = []
-        for output in outputs(job, definition):
+        for output in outputs(definition, job.parameters):
             try:
                 file, status = self.open_file(job.id, "results", output.file)
             except NotFound:

@@ -36,9 +36,10 @@ from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from opus_core.backends import Event, Output
-from opus_core.definition import JobDefinition, check_file_name, result_file
+from opus_core.backends import Event
+from opus_core.definition import JobDefinition
 from opus_core.job import Job, Parameter, Upload
+from opus_core.validation import outputs
 
 WRAPPER: Final = files("opus_core").joinpath("wrapper.sh").read_bytes()
 
@@ -48,19 +49,6 @@ LARGEST_ENVIRONMENT: Final = 524288  # [byte] of all values; the largest go to f
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _READ_ONLY_IN_BASH: Final = frozenset({"UID", "EUID", "PPID"})
 _SUFFIX: Final = re.compile(r"(\.[A-Za-z0-9]{1,8})?(\.(gz|bz2|xz|zst|Z|lz4|zip))?\Z")
-
-
-def outputs(job: Job, definition: JobDefinition) -> tuple[Output, ...]:
-    """The files that become the job's results. Raises `BadRequest` for a name that is none."""
-    values = {parameter.name: parameter.value for parameter in job.parameters}
-    return tuple(
-        Output(
-            name=generated.name,
-            file=check_file_name(result_file(definition, generated, values)),
-            required=generated.required,
-        )
-        for generated in definition.generated
-    )
 
 
 def input_name(upload: Upload) -> str:
@@ -79,7 +67,7 @@ def input_files(job: Job, definition: JobDefinition, event: Event | None) -> dic
     ones until the rest is within `LARGEST_ENVIRONMENT`. An upload's variable holds its path. The
     variable of a result holds its file name. Raises `BadRequest` for a file name that is none.
     """
-    results = outputs(job, definition)
+    results = outputs(definition, job.parameters)
     values = _values(job, definition)
     values |= {result.name: result.file.encode() for result in results}
     values = {name: value for name, value in values.items() if _exportable(name)}

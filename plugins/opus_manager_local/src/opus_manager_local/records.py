@@ -1,0 +1,185 @@
+"""What the local manager knows of its submissions: one folder, shared by any number of processes.
+
+    records/NUMBER.TAG      one for each tag, written and on the disk before anything is started;
+                            NUMBER is the native id and the place in the queue
+    launched/NUMBER  ->     tries/boot id/pid/start time: the last process that was launched for it
+    aborted/NUMBER   ->     aborted: it is not to be launched (again)
+    lock                    held by whoever adds, launches, aborts or removes
+    log                     what wrappers and launchers had to say
+
+Links because a link is made, with its content, in one step. A number is never given out twice:
+the record with the highest one leaves its number behind, as `records/NUMBER.`, when it is removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from opus_core import disk
+from opus_core.job import now
+from opus_manager_local.processes import Process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One submission, as it was written down; it never changes."""
+
+    number: int
+    tag: str
+    folder: Path
+    submitted: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """The last process that was launched for a record, and how many have been."""
+
+    process: Process
+    tries: int
+
+
+class Records:
+    """The state folder, which is made when it is first locked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "log"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep out everybody else, in this process and in others."""
+        try:
+            handle = self._open_lock()
+        except FileNotFoundError:
+            disk.make_folder(self.folder)
+            handle = self._open_lock()
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            for name in ("records", "launched", "aborted"):
+                disk.make_folder(self.folder / name)
+            yield
+        finally:
+            os.close(handle)
+
+    def numbers(self) -> dict[str, int]:
+        """The number of each tag, lowest first."""
+        return {unquote(tag): int(number) for number, tag in self._names() if tag}
+
+    def read(self, number: int, tag: str) -> Record | None:
+        """The record; None if it is not there any more."""
+        try:
+            data = json.loads((self.folder / "records" / _name(number, tag)).read_bytes())
+        except FileNotFoundError:
+            return None
+        return Record(
+            number=number,
+            tag=tag,
+            folder=Path(data["folder"]),
+            submitted=datetime.fromisoformat(data["submitted"]),
+        )
+
+    def add(self, tag: str, folder: Path) -> Record:
+        """The record of that tag, which is made if there is none. Called under the lock.
+
+        On the disk when this returns.
+        """
+        names = self._names()
+        number = next((int(number) for number, own in names if unquote(own) == tag), None)
+        if number is None:
+            number = int(names[-1][0]) + 1 if names else 1
+            data = {"tag": tag, "folder": str(folder), "submitted": now().isoformat()}
+            disk.put(self.folder / "records" / _name(number, tag), json.dumps(data).encode())
+            disk.sync(self.folder / "records")
+        record = self.read(number, tag)
+        if record is None:
+            raise FileNotFoundError(errno.ENOENT, f"record {number} was taken away")
+        return record
+
+    def remove(self, record: Record) -> None:
+        """Forget a record; safe twice. Called under the lock."""
+        for kind in ("launched", "aborted"):
+            self._link(kind, record.number).unlink(missing_ok=True)
+        names = self._names()
+        path = self.folder / "records" / _name(record.number, record.tag)
+        with suppress(FileNotFoundError):
+            if names and int(names[-1][0]) == record.number:
+                os.rename(path, path.with_name(_name(record.number, "")))
+            else:
+                path.unlink()
+        for number, tag in names[:-1]:
+            if not tag:
+                path.with_name(f"{number}.").unlink(missing_ok=True)
+
+    def launched(self) -> set[int]:
+        """The numbers for which something has been launched."""
+        return self._linked("launched")
+
+    def launch(self, number: int) -> Launch | None:
+        """What was launched last for a number."""
+        try:
+            tries, _, who = os.readlink(self._link("launched", number)).partition("/")
+        except FileNotFoundError:
+            return None
+        process = Process.parse(who)
+        return Launch(process=process, tries=int(tries)) if process else None
+
+    def note_launch(self, number: int, launch: Launch) -> None:
+        """Write down what was launched. Called under the lock."""
+        link = self._link("launched", number)
+        beside = link.with_name(f".{secrets.token_hex(8)}")
+        os.symlink(f"{launch.tries}/{launch.process}", beside)
+        os.rename(beside, link)
+
+    def aborted(self) -> set[int]:
+        """The numbers that are not to be launched."""
+        return self._linked("aborted")
+
+    def aborted_at(self, number: int) -> float | None:
+        """When a number was aborted first [s since 1970]; None if it was not."""
+        try:
+            return os.lstat(self._link("aborted", number)).st_mtime
+        except FileNotFoundError:
+            return None
+
+    def note_abort(self, number: int) -> None:
+        """Let nothing be launched for a number any more; on the disk when this returns. Called
+        under the lock."""
+        link = self._link("aborted", number)
+        with suppress(FileExistsError):
+            os.symlink("aborted", link)
+            disk.sync(link.parent)
+
+    def _open_lock(self) -> int:
+        return os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, disk.FILE_MODE)
+
+    def _names(self) -> list[tuple[str, str]]:
+        """Number and quoted tag of every record, lowest first."""
+        try:
+            listed = os.listdir(self.folder / "records")
+        except FileNotFoundError:
+            return []
+        parts = (name.partition(".") for name in sorted(listed))
+        return [(number, tag) for number, _, tag in parts if number]
+
+    def _linked(self, kind: str) -> set[int]:
+        try:
+            return {int(name) for name in os.listdir(self.folder / kind) if name.isdecimal()}
+        except FileNotFoundError:
+            return set()
+
+    def _link(self, kind: str, number: int) -> Path:
+        return self.folder / kind / f"{number:012d}"
+
+
+def _name(number: int, tag: str) -> str:
+    return f"{number:012d}.{quote(tag, safe='')}"

@@ -1,0 +1,89 @@
+"""Imports go one way, low to high: who reads a module need only know those below it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import opus_core
+
+ROOT = Path(opus_core.__file__).parent
+
+# From low to high. A module imports from lower lines, and from its own.
+LINES = (
+    ("errors", "process"),
+    ("job", "definition"),
+    ("links",),
+    ("backends",),
+    ("hookspecs",),
+    ("values", "disk", "below", "settings"),
+    ("sections", "forms", "queries", "shelf"),
+    ("config", "drafts", "offers", "validation"),
+    ("plugins", "definitions", "wrapper", "lifecycle", "datadir", "logs"),
+    ("folder",),
+    ("auth", "waiting"),
+    ("service", "supervisor"),
+    ("render",),
+    ("routes", "client", "remote"),
+    ("app",),
+    ("serving", "wsgi"),
+    ("commands",),
+    ("cli",),
+)
+# For plugin authors and tests: reads everything below the web, and nothing reads it.
+ASIDE = ("testing",)
+
+PLACE = {name: line for line, names in enumerate(LINES) for name in names}
+
+
+def place(module: str) -> str:
+    """`opus_core.render.xml` -> `render`."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            if node.module == "opus_core":
+                found |= {f"opus_core.{alias.name}" for alias in node.names}
+    return {name for name in found if name.startswith("opus_core.")}
+
+
+def modules() -> dict[str, set[str]]:
+    """What each top-level module or package imports."""
+    found: dict[str, set[str]] = {}
+    for path in ROOT.rglob("*.py"):
+        name = path.relative_to(ROOT).parts[0].removesuffix(".py")
+        found.setdefault(name, set()).update(map(place, imports(path)))
+    return found
+
+
+def test_every_module_has_its_place():
+    names = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    strangers = names - set(PLACE) - set(ASIDE) - {"__init__"}
+    assert strangers == set()
+
+
+def test_no_module_imports_what_stands_above_it():
+    wrong = [
+        f"{name} imports {other}"
+        for name, others in modules().items()
+        if name in PLACE
+        for other in others
+        if other in PLACE and PLACE[other] > PLACE[name]
+    ]
+    assert wrong == []
+
+
+def test_nothing_that_runs_imports_the_tests_for_plugin_authors():
+    assert [
+        name for name, others in modules().items() if name in PLACE and "testing" in others
+    ] == []
+
+
+def test_the_web_side_never_reaches_a_manager():
+    assert "supervisor" not in modules()["service"] | modules()["routes"] | modules()["render"]
