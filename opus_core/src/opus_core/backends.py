@@ -138,9 +138,11 @@ class JobQuery:
     phases: frozenset[Phase] = frozenset()  # none given: all but ARCHIVED
     after: datetime | None = None  # created strictly later
     before: datetime | None = None  # created strictly earlier
-    last: int | None = None  # the n created last, newest first: overrides sort and reverse
+    last: int | None = None  # the n created last, newest first: overrides sort and reverse; a
+    # cursor moves within these n
     text: str = ""  # beginning of a job id, or part of a run id; without regard to case.
-    # With an owner and `after` or `before`, also part of a parameter's value.
+    # With an owner (None, anonymous, is one) and `after` or `before`, also part of a parameter's
+    # value.
     sort: Sort = Sort.CREATED
     reverse: bool = False
     cursor: str = ""  # the list goes on behind the job that `cursor_at` was given
@@ -312,7 +314,8 @@ class Storage(Backend):
         The answer has version `expected + 1`. All of the job is stored but `job_info`, which
         `note` alone writes, and `id`, `created`, `idempotency`, which never change. A change of
         phase writes a journal entry, and so does the mark DOOMED (new None), in the same
-        transaction. `limits` are counted as `add` does, this job itself left out.
+        transaction. `limits.active` and `.bytes` are counted as `add` does, this job
+        itself left out; `.per_hour` is of creations alone.
 
         `due`: seconds from now, by the storage's clock, after which `todo` lists the job; None:
         not until it is poked or saved again. A job that does not need the supervisor is never due.
@@ -366,12 +369,14 @@ class Storage(Backend):
         """Jobs that are due by the storage's clock or poked, oldest due first; doomed included.
 
         Listing a job takes nothing away: it stays due until it is saved, and poked until
-        `take_pokes`.
+        `take_pokes`. It has to be asked now and then: pokes, and saves that only set a mark,
+        write no journal entry that would tell of them.
         """
 
     @abstractmethod
     def live(self) -> Iterator[Live]:
-        """Every submission whose job's work is LIVE, doomed included: one for each native id."""
+        """Every submission whose job's work is LIVE, doomed included: one for each native id, of
+        which such a job always has one."""
 
     @abstractmethod
     def expired(self, limit: int) -> list[tuple[str, int]]:
@@ -400,7 +405,8 @@ class Storage(Backend):
 
         In commit order: an entry never appears behind a number that was answered. With an owner
         only that owner's jobs; the number still moves past the others'. `after < 0` lists
-        nothing and answers the newest number.
+        nothing and answers the newest number, and so does an `after` beyond that (a storage
+        restored from a back-up).
 
         Entries are kept for 30 days at least. Raises `Gap` if entries behind `after` have been
         removed.

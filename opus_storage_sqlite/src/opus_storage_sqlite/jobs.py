@@ -1,0 +1,252 @@
+"""Jobs: added, read, saved if nobody was faster, deleted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    delete,
+    exc,
+    null,
+    select,
+    update,
+)
+from sqlalchemy import insert as plain_insert
+
+from opus_core.backends import SUPERVISOR, Limits, Storage
+from opus_core.errors import Conflict, JobExists, UnknownJob
+from opus_core.job import Idempotency, Job, JobSummary, Phase
+from opus_storage_sqlite import quotas
+from opus_storage_sqlite.clock import SECOND, clock, instant, micros
+from opus_storage_sqlite.document import JOB, SUMMARY, AnyRow, columns, dump, job_of, summary_of
+from opus_storage_sqlite.engine import Database, insert
+from opus_storage_sqlite.journal import write_changes
+from opus_storage_sqlite.tables import LIVE, jobs, leases, natives, pokes
+
+_READ: Final = select(*JOB, jobs.c.doomed).where(jobs.c.id == bindparam("job_id"))
+_SUMMARY: Final = select(*SUMMARY, jobs.c.doomed).where(jobs.c.id == bindparam("job_id"))
+_STORED: Final = (
+    select(
+        jobs.c.version,
+        jobs.c.phase,
+        jobs.c.doomed,
+        jobs.c.created,
+        jobs.c.bytes,
+        jobs.c.quota_key,
+        jobs.c.native_ids,
+        jobs.c.idempotency_key,
+        jobs.c.idempotency_body,
+        jobs.c.job_info,
+    )
+    .where(jobs.c.id == bindparam("job_id"))
+    .with_for_update()
+)
+_ADD: Final = plain_insert(jobs).values(
+    {column.name: bindparam(column.name) for column in jobs.columns if column.name != "due"}
+)
+_ADD_DUE: Final = _ADD.values(due=clock())
+_EPOCH: Final = select(leases.c.epoch).where(leases.c.name == SUPERVISOR)
+_NEVER: Final = null()
+
+
+class Jobs(Storage):
+    """The part of a storage that keeps jobs."""
+
+    _database: Database
+
+    def add(self, job: Job, *, limits: Limits | None = None) -> Job:
+        added = replace(job, version=1)
+        key = job.idempotency
+        values = columns(added) | {
+            "id": job.id,
+            "version": 1,
+            "created": micros(job.created),
+            "idempotency_key": key.key if key else None,
+            "idempotency_body": key.body if key else None,
+            "job_info": dump(dict(job.job_info)),
+        }
+        with self._database.writing() as connection:
+            quotas.remember_key(connection, added)
+            try:
+                connection.execute(_ADD_DUE if job.needs_supervisor else _ADD, values)
+            except exc.IntegrityError as error:
+                raise JobExists(f"a job {job.id!r} is stored already; take another id") from error
+            if limits is not None:
+                quotas.check_hour(connection, job.quota_key, limits)
+            quotas.count(
+                connection,
+                job.quota_key,
+                active=int(job.phase.active),
+                size=job.bytes,
+                limits=limits,
+                checks_active=job.phase.active,
+            )
+            _keep_native_ids(connection, added)
+            write_changes(connection, added, old=None)
+        self._database.journal_grew()
+        return added
+
+    def read(self, job_id: str, *, doomed: bool = False) -> Job:
+        with self._database.reading() as connection:
+            row = connection.execute(_READ, {"job_id": job_id}).one_or_none()
+        if row is None or (row.doomed and not doomed):
+            raise UnknownJob(job_id)
+        return job_of(row)
+
+    def summary(self, job_id: str) -> JobSummary:
+        with self._database.reading() as connection:
+            row = connection.execute(_SUMMARY, {"job_id": job_id}).one_or_none()
+        if row is None or row.doomed:
+            raise UnknownJob(job_id)
+        return summary_of(row)
+
+    def save(
+        self,
+        job: Job,
+        *,
+        expected: int,
+        limits: Limits | None = None,
+        epoch: int | None = None,
+        due: float | None = 0.0,
+    ) -> Job:
+        values = columns(job)
+        with self._database.writing() as connection:
+            stored = _stored(connection, job.id, expected)
+            if epoch is not None:
+                _check_epoch(connection, epoch)
+            _replace(connection, job, expected, values, due)
+            _recount(connection, stored, job, limits)
+            if values["native_ids"] != stored.native_ids:
+                connection.execute(delete(natives).where(natives.c.job_id == job.id))
+                _keep_native_ids(connection, job)
+            grew = write_changes(connection, job, old=Phase(stored.phase), was_doomed=stored.doomed)
+        if grew:
+            self._database.journal_grew()
+        key = stored.idempotency_key
+        return replace(
+            job,
+            version=expected + 1,
+            created=instant(stored.created),
+            idempotency=Idempotency(key=key, body=stored.idempotency_body)
+            if key is not None
+            else None,
+            job_info=json.loads(stored.job_info),
+        )
+
+    def note(self, job_id: str, info: Mapping[str, str]) -> None:
+        one = jobs.c.id == job_id
+        with self._database.writing() as connection:
+            stored = connection.execute(
+                select(jobs.c.job_info).where(one).with_for_update()
+            ).scalar_one_or_none()
+            if stored is None:
+                return
+            merged = {**json.loads(stored), **info}
+            kept = dump({word: value for word, value in merged.items() if value != ""})
+            if kept != stored:
+                connection.execute(update(jobs).where(one).values(job_info=kept))
+
+    def poke(self, what: str, *, job_id: str | None = None, native_id: str | None = None) -> int:
+        if job_id is None and native_id is None:
+            raise TypeError("poke needs a job_id or a native_id")
+        found = select(jobs.c.id)
+        if job_id is not None:
+            found = found.where(jobs.c.id == job_id)
+        if native_id is not None:
+            found = found.join(natives, natives.c.job_id == jobs.c.id)
+            found = found.where(natives.c.native_id == native_id, LIVE)
+        with self._database.writing() as connection:
+            ids = connection.execute(found).scalars().all()
+            for one in ids:
+                connection.execute(
+                    insert(pokes)
+                    .values(job_id=one, what=what, since=clock())
+                    .on_conflict_do_nothing()
+                )
+        return len(ids)
+
+    def take_pokes(self, job_id: str) -> frozenset[str]:
+        with self._database.writing() as connection:
+            taken = connection.execute(
+                delete(pokes).where(pokes.c.job_id == job_id).returning(pokes.c.what)
+            )
+            return frozenset(taken.scalars())
+
+    def delete(self, job_id: str, *, expected: int) -> None:
+        with self._database.writing() as connection:
+            try:
+                stored = _stored(connection, job_id, expected)
+            except UnknownJob:
+                return
+            connection.execute(delete(jobs).where(jobs.c.id == job_id))
+            quotas.count(
+                connection,
+                stored.quota_key,
+                active=-int(Phase(stored.phase).active),
+                size=-stored.bytes,
+            )
+
+
+def _stored(connection: Connection, job_id: str, expected: int) -> AnyRow:
+    """What is stored, to be replaced. Raises `UnknownJob`, and `Conflict` for another version."""
+    row = connection.execute(_STORED, {"job_id": job_id}).one_or_none()
+    if row is None:
+        raise UnknownJob(job_id)
+    if row.version != expected:
+        raise Conflict(
+            f"job {job_id} was changed by somebody else: it has version {row.version}, not"
+            f" {expected}; read it again"
+        )
+    return row
+
+
+def _check_epoch(connection: Connection, epoch: int) -> None:
+    newest = connection.execute(_EPOCH).scalar_one_or_none()
+    if newest is not None and newest > epoch:
+        raise Conflict(
+            f"another supervisor has taken over (lease epoch {newest}, not {epoch}); leave the"
+            " jobs to it"
+        )
+
+
+def _replace(
+    connection: Connection, job: Job, expected: int, values: Mapping[str, Any], due: float | None
+) -> None:
+    at: Any = _NEVER
+    if due is not None and job.needs_supervisor:
+        at = clock() + round(due * SECOND)
+    done = connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job.id, jobs.c.version == expected)
+        .values(version=expected + 1, due=at, **values)
+    )
+    if done.rowcount != 1:
+        raise Conflict(f"job {job.id} was changed by somebody else; read it again")
+
+
+def _recount(connection: Connection, stored: AnyRow, job: Job, limits: Limits | None) -> None:
+    was_active, was_bytes = int(Phase(stored.phase).active), stored.bytes
+    if stored.quota_key != job.quota_key:
+        quotas.count(connection, stored.quota_key, active=-was_active, size=-was_bytes)
+        was_active = was_bytes = 0
+    quotas.count(
+        connection,
+        job.quota_key,
+        active=int(job.phase.active) - was_active,
+        size=job.bytes - was_bytes,
+        limits=limits,
+        checks_active=job.phase.active,
+    )
+
+
+def _keep_native_ids(connection: Connection, job: Job) -> None:
+    ids = dict.fromkeys(job.native_ids)
+    if ids:
+        connection.execute(
+            plain_insert(natives), [{"job_id": job.id, "native_id": one} for one in ids]
+        )

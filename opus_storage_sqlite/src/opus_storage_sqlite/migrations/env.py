@@ -1,0 +1,17 @@
+"""How alembic runs the migrations: on a connection it is given, inside that one's transaction."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from opus_storage_sqlite.schema import VERSION_TABLE
+from opus_storage_sqlite.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    version_table=VERSION_TABLE,
+    render_as_batch=True,  # SQLite alters a table by making it anew
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,123 @@
+"""What one quota key has used up: counted where it changes, so that a check costs one row.
+
+`usage` is kept by the same transactions that change jobs. Its row is written before it is looked
+at, which also makes two writers of one key wait for each other where a database lets several in.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, delete, func, select
+
+from opus_core.backends import Limits
+from opus_core.errors import AlreadyAdded, LimitReached
+from opus_core.job import Job
+from opus_storage_sqlite.clock import DAY, HOUR, clock
+from opus_storage_sqlite.engine import insert
+from opus_storage_sqlite.tables import idempotency, journal, usage
+
+_SWEEP: Final = 20  # old keys removed at once: more than the one that comes in
+
+_new = insert(usage)
+_COUNT: Final = _new.on_conflict_do_update(
+    index_elements=[usage.c.quota_key],
+    set_={
+        "active": usage.c.active + _new.excluded.active,
+        "bytes": usage.c.bytes + _new.excluded.bytes,
+    },
+).returning(usage.c.active, usage.c.bytes)
+
+_FORGET: Final = delete(usage).where(usage.c.quota_key == bindparam("quota_key"))
+
+_CREATED_THIS_HOUR: Final = select(func.count()).select_from(
+    select(journal.c.seq)
+    .where(
+        journal.c.quota_key == bindparam("quota_key"),
+        journal.c.quota_key.is_not(None),
+        journal.c.time > clock() - HOUR,
+    )
+    .limit(bindparam("enough"))
+    .subquery()
+)
+
+_key = insert(idempotency).values(time=clock())
+_REMEMBER: Final = _key.on_conflict_do_update(
+    index_elements=[idempotency.c.quota_key, idempotency.c.key],
+    set_={word: _key.excluded[word] for word in ("body", "job_id", "time")},
+)
+_SEEN: Final = select(idempotency.c.job_id, idempotency.c.body).where(
+    idempotency.c.quota_key == bindparam("quota_key"),
+    idempotency.c.key == bindparam("key"),
+    idempotency.c.time > clock() - DAY,
+)
+_FORGOTTEN: Final = (
+    select(idempotency.c.quota_key, idempotency.c.key)
+    .where(idempotency.c.time <= clock() - DAY)
+    .order_by(idempotency.c.time)
+    .limit(_SWEEP)
+)
+
+
+def count(
+    connection: Connection,
+    quota_key: str,
+    *,
+    active: int,
+    size: int,
+    limits: Limits | None = None,
+    checks_active: bool = False,
+) -> None:
+    """Add to what the key uses, and raise `LimitReached` if that is more than it may.
+
+    `active` [jobs] and `size` [byte] are differences.
+    """
+    limits = limits or Limits()
+    checks_active = checks_active and limits.active is not None
+    if not (active or size or checks_active or limits.bytes is not None):
+        return
+    key = {"quota_key": quota_key}
+    now = connection.execute(_COUNT, key | {"active": active, "bytes": size}).one()
+    if now.active == now.bytes == 0:
+        connection.execute(_FORGET, key)  # or every address that ever asked would stay here
+    if checks_active and limits.active is not None and now.active > limits.active:
+        raise LimitReached(
+            f"{limits.active} jobs may be queued or running at once, and there are as many;"
+            " wait for one to end, or abort one"
+        )
+    if limits.bytes is not None and now.bytes > limits.bytes:
+        raise LimitReached(
+            f"uploads and results may take {limits.bytes} bytes, and this would make them"
+            f" {now.bytes}; delete a job that is no longer needed"
+        )
+
+
+def check_hour(connection: Connection, quota_key: str, limits: Limits) -> None:
+    """Raise `LimitReached` if the key has made its jobs of the hour, deleted ones included."""
+    if limits.per_hour is None:
+        return
+    made = connection.execute(
+        _CREATED_THIS_HOUR, {"quota_key": quota_key, "enough": limits.per_hour}
+    ).scalar_one()
+    if made >= limits.per_hour:
+        raise LimitReached(
+            f"{limits.per_hour} jobs may be created within an hour, and there were as many;"
+            " try again later",
+        )
+
+
+def remember_key(connection: Connection, job: Job) -> None:
+    """Raise `AlreadyAdded` if the job's Idempotency-Key was used within 24 hours, else keep it."""
+    if job.idempotency is None:
+        return
+    key = {"quota_key": job.quota_key, "key": job.idempotency.key}
+    seen = connection.execute(_SEEN, key).one_or_none()
+    if seen is not None:
+        raise AlreadyAdded(seen.job_id, same_body=seen.body == job.idempotency.body)
+    for old in connection.execute(_FORGOTTEN).all():
+        connection.execute(
+            delete(idempotency).where(
+                idempotency.c.quota_key == old.quota_key, idempotency.c.key == old.key
+            )
+        )
+    connection.execute(_REMEMBER, key | {"body": job.idempotency.body, "job_id": job.id})
