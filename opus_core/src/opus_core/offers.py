@@ -1,0 +1,97 @@
+"""What a plugin brings: its hooks and back ends, checked before anybody calls them.
+
+Each mistake is a `PluginError` with a sentence for the plugin's author.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import pluggy
+
+from opus_core import hookspecs, settings
+from opus_core.backends import Backend, Jdl, Manager, Storage
+from opus_core.errors import PluginError
+
+KINDS: Final[Mapping[str, type[Backend]]] = MappingProxyType(
+    {"storage": Storage, "manager": Manager, "jdl": Jdl}
+)
+
+_TEXTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {"storage": ("about",), "manager": ("about",), "jdl": ("about", "suffix", "media_type")}
+)
+
+
+GROUP: Final = "opus"
+"""The group of entry points, and what pluggy calls the project."""
+
+
+def hook_callers() -> pluggy.PluginManager:
+    """A manager that knows every hook and no plugin."""
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def register(alone: pluggy.PluginManager, module: object, name: str) -> tuple[str, ...]:
+    """Register the plugin with `alone`, which knows no other; the hooks it implements."""
+    legal = [hook for hook in dir(hookspecs) if hook.startswith("opus_")]
+    hooks = []
+    for function in dir(module):
+        options = alone.parse_hookimpl_opts(module, function)
+        if options is None:
+            continue
+        hook = options["specname"] or function
+        spec = getattr(alone.hook, hook).spec if hook in legal else None
+        if spec is None:
+            near = settings.nearest(hook, legal) or f"; there are: {', '.join(legal)}"
+            raise PluginError(f"there is no hook {hook}{near}")
+        implementation = pluggy.HookImpl(module, name, getattr(module, function), options)
+        if unknown := sorted(set(implementation.argnames) - set(spec.argnames)):
+            takes = ", ".join(spec.argnames) or "none"
+            raise PluginError(
+                f"{hook} has no argument {', '.join(unknown)}; those it may have: {takes}"
+            )
+        hooks.append(hook)
+    if not hooks:
+        raise PluginError("it implements no hook; mark its functions with @opus_core.hookimpl")
+    alone.register(module, name=name)
+    return tuple(hooks)
+
+
+def back_ends(alone: pluggy.PluginManager) -> Iterator[tuple[str, object]]:
+    """What the plugin offers, unchecked, with the kind it offers that as."""
+    for kind in KINDS:
+        for result in getattr(alone.hook, f"opus_register_{kind}")():
+            for offered in result if isinstance(result, (list, tuple)) else (result,):
+                yield kind, offered
+
+
+def check(kind: str, offered: object) -> type[Backend]:
+    """What was offered, if it is a class that can be selected as `kind`."""
+    base = KINDS[kind]
+    if not isinstance(offered, type):
+        raise PluginError(f"opus_register_{kind} must return a class, not {offered!r}")
+    title = offered.__name__
+    if not issubclass(offered, base):
+        raise PluginError(
+            f"opus_register_{kind} returned {title}, which is not a subclass of "
+            f"opus_core.backends.{base.__name__}"
+        )
+    if inspect.isabstract(offered):
+        missing = ", ".join(sorted(offered.__abstractmethods__))
+        raise PluginError(f"{title} does not implement {missing}")
+    name = getattr(offered, "name", None)
+    if not isinstance(name, str) or not re.fullmatch("[a-z0-9_]+", name):
+        raise PluginError(f"{title}.name must be of lower case letters, digits and _, not {name!r}")
+    for text in _TEXTS[kind]:
+        value = getattr(offered, text, None)
+        if not isinstance(value, str) or not value:
+            raise PluginError(f"{title}.{text} must be a string that is not empty, not {value!r}")
+    if fault := settings.fault(offered.Options):
+        raise PluginError(f"{title}: {fault}")
+    return offered

@@ -1,0 +1,232 @@
+"""The tables of `opus.toml`: every key with its type, its default and what it is for.
+
+`opus_core.settings` fills them and explains the metadata; tables in the documentation and the
+commented file of `opus init` are made from them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+
+_MIB: Final = 1024**2
+_GIB: Final = 1024**3
+
+
+def option(default: T, help_: str, **metadata: object) -> T:
+    return field(default=default, metadata={"help": help_, **metadata})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """[server]: the embedded web server, and what it believes of a request."""
+
+    host: str = option("127.0.0.1", "Address to listen on.")
+    port: int = option(8080, "Port to listen on; 0: any that is free.", least=0, most=65535)
+    threads: int = option(64, "Requests answered at once, waiting ones included.", least=2)
+    wait_slots: int | None = option(
+        None, "Requests that may wait (WAIT) at once; absent: half of threads.", least=0
+    )
+    wait_per_user: int | None = option(
+        None, "Requests of one user that may wait; absent: a quarter of wait_slots.", least=0
+    )
+    event_url: str | None = option(
+        None,
+        "Where jobs report their start and end, as compute nodes reach this server; "
+        "absent: base_url, or else the loopback address of `opus serve`.",
+    )
+    trusted_proxies: tuple[str, ...] = option(
+        (), "Addresses or networks whose X-Forwarded-* headers are believed."
+    )
+    cors_origins: tuple[str, ...] = option(
+        (), 'Origins whose pages may use this server, such as "https://portal.example.org", or "*".'
+    )
+    max_body: int = option(16 * _MIB, "Largest request without files.", unit="bytes", least=1024)
+
+    def __post_init__(self) -> None:
+        if not self.host:
+            raise ValueError('host is empty; write "0.0.0.0" to listen on every address')
+        if self.wait_slots is not None and self.wait_slots >= self.threads:
+            raise ValueError(
+                f"wait_slots ({self.wait_slots}) must be less than threads ({self.threads}), "
+                "or waiting clients would leave no thread to answer the others"
+            )
+        check_url("event_url", self.event_url)
+        check_networks("trusted_proxies", self.trusted_proxies)
+        for origin in self.cors_origins:
+            if origin != "*" and (urlsplit(origin).path or not _is_url(origin)):
+                raise ValueError(
+                    f'cors_origins: {origin!r} is not an origin, such as "https://example.org"'
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supervisor:
+    """[supervisor]: the one that hands jobs to the manager and watches them."""
+
+    embedded: bool | None = option(
+        None,
+        "Whether the web server supervises too; absent: yes for `opus serve`, no under WSGI, "
+        "where `opus supervise` runs beside it.",
+    )
+    poll_interval: float | None = option(
+        None,
+        "Seconds between two questions to the scheduler; absent: what its manager advises.",
+        unit="seconds",
+        least=0.1,
+    )
+    event_interval: float = option(
+        0.0, "Least time between two questions that events give rise to.", unit="seconds", least=0
+    )
+    lease_seconds: float = option(
+        15.0, "How long a supervisor that is gone keeps others out.", unit="seconds", least=2
+    )
+    grace: float = option(
+        90.0,
+        "How long the record of a job's end, or the scheduler's word on it, may be late.",
+        unit="seconds",
+        least=0,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """[client]: the web pages."""
+
+    merge: bool = option(True, "Whether this server serves the web client as well.")
+    servers: tuple[str, ...] = option((), "Further UWS servers that the client offers, as URLs.")
+
+    def __post_init__(self) -> None:
+        for server in self.servers:
+            check_url("servers", server)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """[storage], [manager], [jdl]: the back end in use; the rest of the table is its own."""
+
+    use: str = field(
+        metadata={"help": "Name of the back end; `opus plugins` lists those that are installed."}
+    )
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jobs:
+    """[jobs]: what a job may take, and how long it is kept."""
+
+    folder: Path | None = field(
+        default=None, metadata={"help": "Where job folders lie; absent: `jobs` in data_dir."}
+    )
+    execution_duration: int = option(
+        3600,
+        "Execution duration of a job whose description says nothing; 0: no limit.",
+        unit="seconds",
+        least=0,
+    )
+    execution_duration_max: int = option(
+        0, "Longest execution duration a user may ask for; 0: any.", unit="seconds", least=0
+    )
+    destruction_days: int = option(
+        30, "Days from creation to destruction; 0: never.", least=0, most=36500
+    )
+    destruction_days_max: int = option(
+        365, "Most days a user may ask for; 0: any.", least=0, most=36500
+    )
+    max_wait: int = option(
+        60, "Longest time a request may wait (WAIT).", unit="seconds", least=0, most=3600
+    )
+    max_active_per_user: int | None = option(
+        None, "Jobs of one user queued or running at once; absent: any number.", least=1
+    )
+    max_per_hour_per_user: int | None = option(
+        None, "Jobs one user may create in an hour; absent: any number.", least=1
+    )
+    max_bytes_per_user: int | None = option(
+        None, "Uploads and results one user may keep; absent: any size.", unit="bytes", least=1
+    )
+    max_upload: int = option(
+        2 * _GIB, "Files of one request, taken together.", unit="bytes", least=0
+    )
+    max_files: int = option(100, "Files in one request.", least=0)
+    archive: bool = option(
+        False, "At its destruction time, keep the job's record (ARCHIVED) and remove its results."
+    )
+    min_free: int = option(
+        256 * _MIB, "Nothing is submitted while the disk has less free.", unit="bytes", least=0
+    )
+    overuse_is_error: bool = option(
+        False,
+        "The phase of a job beyond its time or memory; false: ABORTED, as UWS has it, "
+        "true: ERROR, as the original OPUS had it.",
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("execution_duration", "destruction_days"):
+            value, most = getattr(self, name), getattr(self, f"{name}_max")
+            if most and not 0 < value <= most:
+                raise ValueError(
+                    f"{name} ({value or '0, no limit'}) is beyond {name}_max ({most}); set both"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auth:
+    """[auth]: who may ask."""
+
+    anonymous: bool | None = option(
+        None,
+        "Whether anybody may run jobs without signing in; absent: no, but yes while there is no "
+        "[auth] table and `opus serve` listens on loopback.",
+    )
+    anonymous_list: bool | None = option(
+        None,
+        "Whether anybody may list the jobs of anonymous users; absent: as above.",
+    )
+    job_servers: tuple[str, ...] = option(
+        (), "Addresses or networks of schedulers that may report events without a token."
+    )
+
+    def __post_init__(self) -> None:
+        check_networks("job_servers", self.job_servers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugins:
+    """[plugins]: what is installed but not wanted; [plugins.NAME] belongs to the plugin NAME."""
+
+    disabled: tuple[str, ...] = option(
+        (), "Plugins that are not loaded, as `opus plugins` names them."
+    )
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        usable = parts.port != 0
+    except ValueError:
+        return False
+    plain = not (parts.query or parts.fragment or "@" in parts.netloc)
+    return usable and plain and parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def check_url(name: str, url: str | None) -> None:
+    if url is not None and not _is_url(url):
+        raise ValueError(f"{name}: {url!r} is not a URL of http or https without a query")
+
+
+def check_networks(name: str, networks: tuple[str, ...]) -> None:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ValueError(
+                f"{name}: {network!r} is no address or network, such as 192.0.2.7 or 192.0.2.0/24"
+            ) from error
