@@ -1,0 +1,197 @@
+"""The whole server put together from a configuration: back ends, service, supervisor, web."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bottle
+
+import opus_core
+from opus_core import routes
+from opus_core.auth.policy import Policy
+from opus_core.backends import Jdl, Limits, Manager, Storage
+from opus_core.config import Config
+from opus_core.datadir import DataDir, open_data_dir
+from opus_core.definitions import Catalogue
+from opus_core.errors import ConfigError
+from opus_core.folder import Folders
+from opus_core.forms import FormLimits
+from opus_core.lifecycle import Policy as EndPolicy
+from opus_core.plugins import Registry
+from opus_core.service import JobService
+from opus_core.supervisor import Settings, Supervisor
+from opus_core.waiting import Watcher
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Opus:
+    """One opened installation. `close` gives everything back."""
+
+    config: Config
+    registry: Registry
+    storage: Storage
+    manager: Manager
+    jdl: Jdl
+    data_dir: DataDir
+    catalogue: Catalogue
+    folders: Folders
+    watcher: Watcher
+    service: JobService
+    policy: Policy
+    _listeners: list[Callable[[], None]] = field(default_factory=list)
+
+    def supervisor(self, event_url: str | None = None) -> Supervisor:
+        """A supervisor of this installation, not yet started.
+
+        `event_url`: where wrappers reach this process's web side, if nothing is configured.
+        """
+        config = self.config
+        base = config.server.event_url or config.base_url or event_url
+        settings = Settings(
+            policy=EndPolicy(
+                overuse_is_error=config.jobs.overuse_is_error, grace=config.supervisor.grace
+            ),
+            poll_interval=config.supervisor.poll_interval,
+            event_interval=config.supervisor.event_interval,
+            min_free=config.jobs.min_free,
+            archive=config.jobs.archive,
+            event_url=f"{base.rstrip('/')}/handler/job_event" if base else None,
+            lease_seconds=config.supervisor.lease_seconds,
+        )
+        supervisor = Supervisor(
+            storage=self.storage,
+            manager=self.manager,
+            catalogue=self.catalogue,
+            folders=self.folders,
+            data_dir=self.data_dir,
+            settings=settings,
+            changed=self.watcher.changed,
+            notify=self.registry.notify if self.registry.observed else None,
+        )
+        self._listeners.append(supervisor.wake)
+        return supervisor
+
+    def wsgi(self) -> bottle.Bottle:
+        """The web side: a WSGI application."""
+        config = self.config
+        return routes.make_app(
+            routes.Parts(
+                service=self.service,
+                catalogue=self.catalogue,
+                folders=self.folders,
+                storage=self.storage,
+                policy=self.policy,
+                jdl=self.jdl,
+                authenticate=self.registry.authenticate,
+                origins=config.server.cors_origins,
+                base_url=config.base_url,
+                debug=config.debug,
+                limits=FormLimits(
+                    max_text=config.server.max_body,
+                    max_file=config.jobs.max_upload,
+                    # A file of just the size that is allowed comes with the form around it.
+                    max_total=config.jobs.max_upload + config.server.max_body,
+                    max_files=config.jobs.max_files,
+                ),
+                job_servers=config.auth.job_servers,
+            )
+        )
+
+    def changed(self) -> None:
+        """A job needs the supervisor: tell the one in this process, if there is one."""
+        for listener in self._listeners:
+            listener()
+
+    def close(self) -> None:
+        """Wake all who wait, and close the back ends."""
+        self.watcher.close()
+        for backend in (self.manager, self.jdl, self.storage):
+            backend.close()
+
+
+def open_opus(config: Config) -> Opus:
+    """Open everything the configuration names.
+
+    Raises `ConfigError`, and `PluginError` among them, with one sentence for the admin.
+    """
+    registry = Registry()
+    registry.discover(config.plugins.disabled)
+    storage = registry.storage(config)
+    manager = registry.manager(config)
+    jdl = registry.jdl(config)
+    data_dir = open_data_dir(config.data_dir)
+    for backend in (storage, manager, jdl):
+        backend.check()
+    storage.prepare()
+    catalogue = Catalogue(data_dir.path / "definitions", jdl, registry.jdls(config))
+    folders = _job_folders(config)
+    watcher = Watcher(storage, slots=config.wait_slots, per_user=config.wait_per_user)
+    policy = Policy(anonymous=config.anonymous, anonymous_list=config.anonymous_list)
+    jobs = config.jobs
+    opus: Opus | None = None
+    service = JobService(
+        storage=storage,
+        catalogue=catalogue,
+        folders=folders,
+        watcher=watcher,
+        data_dir=data_dir,
+        settings=jobs,
+        limits=Limits(
+            active=jobs.max_active_per_user,
+            per_hour=jobs.max_per_hour_per_user,
+            bytes=jobs.max_bytes_per_user,
+        ),
+        policy=policy,
+        manager=manager.name,
+        can_resume=manager.can_resume,
+        run_options=manager.run_options(manager.options),
+        on_change=lambda: opus.changed() if opus is not None else None,
+    )
+    opus = Opus(
+        config=config,
+        registry=registry,
+        storage=storage,
+        manager=manager,
+        jdl=jdl,
+        data_dir=data_dir,
+        catalogue=catalogue,
+        folders=folders,
+        watcher=watcher,
+        service=service,
+        policy=policy,
+    )
+    return opus
+
+
+def _job_folders(config: Config) -> Folders:
+    root = config.jobs_folder
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the job folders cannot be kept in {root}: {error.strerror}; see [jobs] folder"
+        ) from error
+    return Folders(root)
+
+
+def open_catalogue(config: Config) -> Catalogue:
+    """The job descriptions alone, for commands that need no storage and no manager."""
+    registry = Registry()
+    registry.discover(config.plugins.disabled)
+    jdl = registry.jdl(config)
+    data_dir = open_data_dir(config.data_dir)
+    return Catalogue(data_dir.path / "definitions", jdl, registry.jdls(config))
+
+
+def examples() -> Path | None:
+    """The folder of example descriptions: in the package, or in the checkout it was made from."""
+    package = Path(opus_core.__file__).parent
+    for folder in (package / "examples", package.parents[2] / "examples"):
+        if folder.is_dir():
+            return folder
+    return None

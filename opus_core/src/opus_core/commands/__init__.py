@@ -1,0 +1,19 @@
+"""The subcommands of `opus`: each module adds its parser (`add`) and is run by it (`run`)."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Final
+
+from opus_core.commands import check, demo, init, jdl, plugins, run, serve, supervise
+
+MODULES: Final[tuple[ModuleType, ...]] = (
+    demo,
+    run,
+    init,
+    serve,
+    supervise,
+    check,
+    plugins,
+    jdl,
+)

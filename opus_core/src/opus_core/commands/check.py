@@ -1,0 +1,104 @@
+"""`opus check`: is everything right with this installation? One line a finding."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from opus_core import job as jobs
+from opus_core.app import Opus, open_opus
+from opus_core.config import load
+from opus_core.errors import OpusError
+from opus_core.supervisor import check_instance
+
+_STALE = 30.0  # [s] after which a supervisor that has said nothing is taken for gone
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    state: Literal["ok", "warning", "error"]
+    subject: str
+    sentence: str
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the parser."""
+    parser = subparsers.add_parser("check", help="find mistakes in an installation")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look at everything; exit code 1 if something is wrong."""
+    found = list(findings(args))
+    if args.json:
+        print(json.dumps([asdict(finding) for finding in found], indent=2))
+    else:
+        for finding in found:
+            print(f"{finding.state:8} {finding.subject}: {finding.sentence}")
+    return 1 if any(finding.state == "error" for finding in found) else 0
+
+
+def findings(args: argparse.Namespace) -> Iterator[Finding]:
+    """What there is to say, in the order in which things depend on each other."""
+    try:
+        config = load(args.config)
+    except OpusError as error:
+        yield Finding("error", "configuration", error.sentence)
+        return
+    yield Finding("ok", "configuration", str(config.path or "none: all is by default"))
+    try:
+        opus = open_opus(config)
+    except OpusError as error:
+        yield Finding("error", "start", error.sentence)
+        return
+    try:
+        yield from _installation(opus)
+    finally:
+        opus.close()
+
+
+def _installation(opus: Opus) -> Iterator[Finding]:
+    config = opus.config
+    for plugin in opus.registry.plugins(config):
+        if plugin.state == "broken":
+            yield Finding("warning", f"plugin {plugin.name}", plugin.cause)
+    for kind in ("storage", "manager", "jdl"):
+        backend = getattr(opus, kind)
+        yield Finding("ok", kind, f"{backend.name}: {backend.about}")
+    try:
+        check_instance(opus.data_dir, opus.storage)
+        yield Finding("ok", "data_dir", str(opus.data_dir.path))
+    except OpusError as error:
+        yield Finding("error", "data_dir", error.sentence)
+    health = opus.storage.health().get("supervisor")
+    if health is None or (jobs.now() - health.heartbeat).total_seconds() > _STALE:
+        yield Finding("warning", "supervisor", "no supervisor is running; start `opus supervise`")
+    else:
+        yield Finding("ok", "supervisor", health.sentence)
+    if not (config.server.event_url or config.base_url or config.embedded):
+        yield Finding(
+            "warning",
+            "events",
+            "jobs cannot report their end, so it shows only at the next poll; set base_url, or"
+            " event_url in [server]",
+        )
+    opus.folders.root.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(opus.folders.root).free
+    if free < config.jobs.min_free:
+        yield Finding(
+            "error",
+            "disk",
+            f"{opus.folders.root} has {free} bytes free, less than [jobs] min_free"
+            f" ({config.jobs.min_free}): nothing is submitted",
+        )
+    if not opus.catalogue.names():
+        yield Finding(
+            "warning", "definitions", "no job is described yet; `opus jdl import FILE --publish`"
+        )

@@ -1,0 +1,204 @@
+"""`opus init`: make the data folder of an installation, with a commented configuration."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import pwd
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from opus_core import process, sections
+from opus_core.app import examples, open_catalogue, open_opus
+from opus_core.backends import SUPERVISOR, Storage
+from opus_core.config import Config, load
+from opus_core.datadir import INSTANCE_STREAM, open_data_dir
+from opus_core.errors import BadRequest, ConfigError
+from opus_core.supervisor.copied import disown_jobs
+
+_TABLES: Final[tuple[tuple[str, type[Any]], ...]] = (
+    ("server", sections.Server),
+    ("supervisor", sections.Supervisor),
+    ("client", sections.Client),
+    ("jobs", sections.Jobs),
+    ("auth", sections.Auth),
+)
+
+_WSGI: Final = """\
+from opus_core.wsgi import make_application
+
+application = make_application({config!r})
+"""
+
+_APACHE: Final = """\
+# OPUS under Apache with mod_wsgi. Include this file in a virtual host. The web side only: run
+# `opus --config {config} supervise` beside it, as the same user.
+WSGIPassAuthorization On
+WSGIChunkedRequest On
+WSGIApplicationGroup %{{GLOBAL}}
+AllowEncodedSlashes NoDecode
+WSGIDaemonProcess opus {user}display-name=%{{GROUP}} threads=64 python-home={prefix} \\
+    lang=C.UTF-8 locale=C.UTF-8 umask=0007
+WSGIProcessGroup opus
+WSGIScriptAlias /opus {folder}/wsgi.py
+<Directory {folder}>
+    <Files wsgi.py>
+        Require all granted
+    </Files>
+</Directory>
+"""
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the parser."""
+    parser = subparsers.add_parser("init", help="make a data folder with a configuration in it")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("opus-data"))
+    parser.add_argument("--user", help="system user that the folder shall belong to (as root)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--adopt", action="store_true", help="the folder was moved here: it is still the same site"
+    )
+    which.add_argument(
+        "--new-instance",
+        action="store_true",
+        help="the folder is a copy: leave the original's jobs alone",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the folder, or say whose it is after it was moved or copied."""
+    folder: Path = args.folder.absolute()
+    if args.adopt or args.new_instance:
+        return _claim(folder, args)
+    owner = _user(args.user) if args.user else None
+    folder.mkdir(parents=True, exist_ok=True)
+    config_file = folder / "opus.toml"
+    if config_file.exists():
+        raise BadRequest(f"{config_file} is there already; edit it, or choose another folder")
+    config_file.write_text(commented(folder))
+    (folder / "wsgi.py").write_text(_WSGI.format(config=str(config_file)))
+    (folder / "apache.conf").write_text(
+        _APACHE.format(
+            config=config_file,
+            folder=folder,
+            prefix=sys.prefix,
+            user=f"user={args.user} " if args.user else "",
+        )
+    )
+    config = load(config_file)
+    opened = examples()
+    if opened is not None:
+        open_catalogue(config).install_examples(opened)
+    open_opus(config).close()
+    if owner is not None:
+        _give(folder, owner)
+    print(f"{config_file} is written; every setting in it is explained there")
+    print(f"start:   opus --config {config_file} serve")
+    print(f"Apache:  include {folder / 'apache.conf'} and run")
+    print(f"         opus --config {config_file} supervise")
+    print("sign-in: nobody is let in yet but users that the web server names (REMOTE_USER);")
+    print("         on a machine of your own, `anonymous = true` in [auth] lets everybody in")
+    return 0
+
+
+def _claim(folder: Path, args: argparse.Namespace) -> int:
+    config = load(folder / "opus.toml") if (folder / "opus.toml").exists() else load(args.config)
+    opus = open_opus(config)
+    try:
+        _take_over(opus.storage)
+        data_dir = open_data_dir(config.data_dir)
+        if args.adopt:
+            data_dir.adopt()
+            print(f"{data_dir.path} is at home here now")
+            return 0
+        count = disown_jobs(opus.storage)
+        renewed = data_dir.renew()
+        word = renewed.instance.word
+        opus.storage.append(INSTANCE_STREAM, {"word": word}, key=INSTANCE_STREAM)
+        print(f"{data_dir.path} is an installation of its own now; {count} jobs that were not over")
+        print("became ERROR, none was cancelled on the cluster")
+    finally:
+        opus.storage.release(SUPERVISOR, process.identity())
+        opus.close()
+    return 0
+
+
+def _take_over(storage: Storage) -> None:
+    """Be the supervisor for the moment this takes; refused while another one is at work."""
+    me = process.identity()
+    lease = storage.lease(SUPERVISOR, me, 10.0)
+    if lease.holder != me and process.dead(lease.holder):
+        storage.release(SUPERVISOR, lease.holder)
+        lease = storage.lease(SUPERVISOR, me, 10.0)
+    if lease.holder != me:
+        raise ConfigError(
+            f"a supervisor ({lease.holder}) is acting for this storage; stop it first, or wait a"
+            " quarter of a minute if it was killed"
+        )
+
+
+def _user(name: str) -> pwd.struct_passwd:
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError:
+        raise BadRequest(f"there is no system user {name!r}") from None
+    if os.geteuid() not in (0, found.pw_uid):
+        raise BadRequest(f"only root can give the folder to {name!r}; run this as root or as them")
+    return found
+
+
+def _give(folder: Path, owner: pwd.struct_passwd) -> None:
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
+
+
+# -- the commented configuration
+
+
+def commented(folder: Path) -> str:
+    """`opus.toml` with every key, its meaning and its default, switched off by a `#`."""
+    lines = [
+        "# The configuration of this OPUS. A line that begins with `#` and a key shows the",
+        "# default; take the `#` away and change the value. `opus check` finds mistakes.",
+        "",
+        f'data_dir = "{folder}"',
+        *_keys(Config, skip={"data_dir", "path", "base", "server", "plugins"}),
+    ]
+    for name, table in _TABLES:
+        lines += ["", f"[{name}]"]
+        if name == "auth":
+            lines += [
+                "# Nobody is let in unknown: say true to open the server to everybody.",
+                "anonymous = false",
+            ]
+        lines += _keys(table, skip={"anonymous"} if name == "auth" else set())
+    for kind, use in (("storage", "sqlite"), ("manager", "local"), ("jdl", "wadl")):
+        lines += ["", f"[{kind}]", f'use = "{use}"  # `opus plugins` lists what is installed']
+    return "\n".join(lines) + "\n"
+
+
+def _keys(table: type[Any], skip: set[str]) -> Iterator[str]:
+    for field in dataclasses.fields(table):
+        if field.name in skip or "help" not in field.metadata:
+            continue
+        yield f"# {field.metadata['help']}"
+        default = field.default if field.default is not dataclasses.MISSING else None
+        yield f"# {field.name} = {_toml(default)}"
+
+
+def _toml(value: object) -> str:
+    match value:
+        case None:
+            return "..."
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return str(value)
+        case tuple():
+            return "[" + ", ".join(map(_toml, value)) + "]"
+        case _:
+            return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,40 @@
+"""`opus supervise`: the supervisor alone, beside web servers that have none."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+
+from opus_core.app import open_opus
+from opus_core.commands.serve import stopped_by_signal
+from opus_core.config import load
+from opus_core.logs import set_up
+
+log = logging.getLogger(__name__)
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the parser."""
+    parser = subparsers.add_parser(
+        "supervise", help="hand jobs to the cluster and watch them, beside the web server"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Supervise until SIGTERM or SIGINT; jobs go on running then."""
+    config = load(args.config)
+    set_up(config)
+    stop = stopped_by_signal()
+    opus = open_opus(config)
+    try:
+        supervisor = opus.supervisor()
+        supervisor.start()
+        try:
+            print("supervising; stop it with Ctrl-C", flush=True)
+            stop.wait()
+        finally:
+            supervisor.stop()
+    finally:
+        opus.close()
+    return 0

@@ -1,0 +1,149 @@
+"""What a data folder holds for itself: the site's secret, and its word of identity.
+
+`secret` signs the tokens wrappers report with. `instance` holds a random word that is part of
+every tag under which jobs are submitted, and the places (host, device, inode) where it is at
+home: a copy of the folder elsewhere must not act for the original's jobs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import socket
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from opus_core import disk
+from opus_core.errors import ConfigError, OpusError, StorageFull
+
+INSTANCE_STREAM: Final = "instance"
+"""The stream of the storage that holds the same word, under the key of the same name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a data folder lies."""
+
+    host: str
+    device: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """Which installation this is."""
+
+    word: str
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DataDir:
+    """An opened data folder."""
+
+    path: Path
+    secret: bytes
+    instance: Instance
+
+    def here(self) -> Place:
+        """This folder as it lies now."""
+        status = self.path.stat()
+        return Place(socket.gethostname(), status.st_dev, status.st_ino)
+
+    def at_home(self) -> bool:
+        """The folder lies where its word was made or has been adopted."""
+        return self.here() in self.instance.places
+
+    def adopt(self) -> DataDir:
+        """This is the same installation, moved here: keep the word."""
+        return self._with(Instance(self.instance.word, (self.here(),)))
+
+    def renew(self) -> DataDir:
+        """This is a copy: a new word, so that nothing of the original's is touched."""
+        return self._with(Instance(_word(), (self.here(),)))
+
+    def event_token(self, tag: str) -> str:
+        """What a wrapper shows to report about the job of this tag."""
+        return hmac.new(self.secret, tag.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+
+    def _with(self, instance: Instance) -> DataDir:
+        _replace(self.path / "instance", _instance_text(instance))
+        return replace(self, instance=instance)
+
+
+def open_data_dir(path: Path) -> DataDir:
+    """Open the folder, making what is not there yet; safe from several processes at once.
+
+    Raises `ConfigError` where it cannot be made, read or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        path = path.resolve()
+        secret = _once(path / "secret", secrets.token_hex(32))
+        status = path.stat()
+        here = Place(socket.gethostname(), status.st_dev, status.st_ino)
+        text = _once(path / "instance", _instance_text(Instance(_word(), (here,))))
+        document = json.loads(text)
+        instance = Instance(
+            document["word"],
+            tuple(Place(p["host"], p["device"], p["inode"]) for p in document["places"]),
+        )
+        return DataDir(path, bytes.fromhex(secret.strip()), instance)
+    except OSError as error:
+        raise _full_or(error, f"data_dir {path} cannot be used: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path}/instance or {path}/secret is damaged; restore it from a back-up"
+        ) from error
+
+
+def _word() -> str:
+    return secrets.token_hex(4)
+
+
+def _instance_text(instance: Instance) -> str:
+    places = [{"host": p.host, "device": p.device, "inode": p.inode} for p in instance.places]
+    return json.dumps({"word": instance.word, "places": places}, indent=1) + "\n"
+
+
+def _once(path: Path, text: str) -> str:
+    """The file's content, written first if it is not there: whole or not at all, by one of us."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    _write(temporary, text)
+    try:
+        os.link(temporary, path)
+        disk.sync(path.parent)
+    except FileExistsError:
+        return path.read_text()
+    finally:
+        temporary.unlink()
+    return text
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    _write(temporary, text)
+    temporary.rename(path)
+    disk.sync(path.parent)
+
+
+def _write(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _full_or(error: OSError, sentence: str) -> OpusError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull(sentence)
+    return ConfigError(sentence)

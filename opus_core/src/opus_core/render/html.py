@@ -1,0 +1,250 @@
+"""The pages. They work without scripts; what a user or a job wrote is always text to them."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from http import HTTPStatus
+from importlib import resources
+from typing import Final, Protocol
+
+import jinja2
+
+from opus_core.definition import JobDefinition
+from opus_core.job import Job, JobSummary, Phase
+from opus_core.render import text
+from opus_core.render.form import Field
+from opus_core.render.urls import Urls
+from opus_core.render.xml import numbered
+
+_SHOWN: Final = 500  # characters of a value that a page shows
+_IMAGES: Final = frozenset(
+    {"image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml", "image/avif"}
+)
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+# They turn round what stands after them; text of a script that runs right to left needs none.
+_TURNING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_SAYINGS: Final = {
+    Phase.PENDING: "not started; run it when you like",
+    Phase.QUEUED: "waiting for its turn",
+    Phase.EXECUTING: "running",
+    Phase.COMPLETED: "done",
+    Phase.ERROR: "failed",
+    Phase.ABORTED: "stopped before its end",
+    Phase.UNKNOWN: "its state is not known now",
+    Phase.HELD: "held back by the cluster",
+    Phase.SUSPENDED: "paused by the cluster; it goes on by itself",
+    Phase.ARCHIVED: "kept as a record; its results are gone",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What every page shows around its content."""
+
+    links: Urls
+    title: str
+    version: str
+    user: str | None = None
+    notices: Sequence[str] = ()  # what keeps this server from running jobs
+    refresh: int = 0  # [s] after which the page is read again; 0: it stays
+    refresh_off: str = ""  # the address of the same page that stays, and back
+
+
+class Output(Protocol):
+    """The end of a job's output."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def cut(self) -> bool: ...
+
+
+def catalogue(frame: Frame, definitions: Sequence[JobDefinition]) -> str:
+    """All descriptions, each with its form and its jobs."""
+    return _render("catalogue.html", frame, definitions=definitions)
+
+
+def form(
+    frame: Frame,
+    definition: JobDefinition,
+    fields: Sequence[Field],
+    options: Sequence[Field],
+    *,
+    run_id: str = "",
+    execution_duration: str = "",
+    fault: str = "",
+    lost: Sequence[str] = (),
+    again: Job | None = None,
+) -> str:
+    """A form for a new job; `lost` names the files that have to be chosen once more."""
+    return _render(
+        "form.html",
+        frame,
+        definition=definition,
+        fields=fields,
+        options=options,
+        run_id=run_id,
+        execution_duration=execution_duration,
+        fault=fault,
+        lost=lost,
+        again=again,
+    )
+
+
+def job_list(
+    frame: Frame,
+    name: str,
+    rows: Iterable[JobSummary],
+    *,
+    filters: Sequence[str],
+    phase: str,
+    search: str,
+    following: str,
+    previous: str,
+    withdrawn: bool,
+    now: datetime,
+) -> str:
+    """One page of a job list. `filters`: in words, what keeps jobs off the list."""
+    return _render(
+        "list.html",
+        frame,
+        name=name,
+        rows=list(rows),
+        filters=filters,
+        phase=phase,
+        search=search,
+        following=following,
+        previous=previous,
+        withdrawn=withdrawn,
+        now=now,
+        phases=list(Phase),
+    )
+
+
+def job(
+    frame: Frame,
+    value: Job,
+    definition: JobDefinition,
+    *,
+    outputs: Sequence[tuple[str, str, Output]],
+    document: str,
+    now: datetime,
+) -> str:
+    """A job. `outputs`: title, address and end of each; `document`: its address as UWS."""
+    info = dict(value.job_info)
+    return _render(
+        "job.html",
+        frame,
+        job=value,
+        definition=definition,
+        parameters=list(numbered(value)),
+        descriptions={one.name: one.description for one in definition.generated},
+        units={one.name: one.unit for one in definition.parameters},
+        progress=_percent(info.pop("progress", "")),
+        doing=[info.pop(key) for key in ("doing", "waiting", "fetching") if info.get(key)],
+        info=info,
+        outputs=outputs,
+        document=document,
+        now=now,
+    )
+
+
+def error(frame: Frame, *, status: int, sentence: str, trace: str = "") -> str:
+    """What went wrong, and the way out."""
+    return _render(
+        "error.html",
+        frame,
+        status=status,
+        reason=HTTPStatus(status).phrase,
+        sentence=sentence,
+        trace=trace,
+    )
+
+
+def _percent(said: str) -> int | None:
+    match = re.match(r"\s*([0-9]{1,3})", said)
+    return min(100, int(match[1])) if match else None
+
+
+def _render(template: str, frame: Frame, **values: object) -> str:
+    return _environment().get_template(template).render(frame=frame, urls=frame.links, **values)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("opus_core.render"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        instant=text.instant,
+        moment=_moment,
+        span=_span,
+        bytes=_bytes,
+        visible=_visible,
+        short=_short,
+    )
+    environment.globals.update(
+        css=_version("opus.css"), icon=_version("opus.svg"), sayings=_SAYINGS, images=_IMAGES
+    )
+    return environment
+
+
+def _version(file: str) -> str:
+    """A file of the pages' own, by a name that changes with its content."""
+    data = resources.files("opus_core.render").joinpath("static", file).read_bytes()
+    return f"{file}?v={hashlib.sha256(data).hexdigest()[:12]}"
+
+
+def _moment(value: datetime) -> str:
+    """An instant for people, to the second; every page says that it is in UTC."""
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _span(value: timedelta | int) -> str:
+    """A length of time for people, in its two largest units."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f} s"
+    whole = int(seconds)
+    units = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+    parts: list[str] = []
+    for length, unit in units:
+        number, whole = divmod(whole, length)
+        if number or parts:
+            parts.append(f"{number} {unit}")
+    return " ".join(parts[:2])
+
+
+def _bytes(size: int) -> str:
+    """A size for people."""
+    if size < 1000:
+        return f"{size} B"
+    units = ("kB", "MB", "GB", "TB", "PB", "EB")
+    # 999.5 of a unit would be shown as 1000 of it.
+    power = min(len(units), int(math.log10(size * 1.00051) // 3))
+    return f"{size / 1000**power:.3g} {units[power - 1]}" if power else f"{size} B"
+
+
+def _visible(value: str) -> str:
+    """Control characters by their pictures, so that they are seen and do nothing."""
+    pictured = _CONTROL.sub(
+        lambda match: "\u2421" if match[0] == "\x7f" else chr(0x2400 + ord(match[0])), value
+    )
+    return _TURNING.sub("\N{REPLACEMENT CHARACTER}", pictured)
+
+
+def _short(value: str) -> str:
+    """The beginning of a value that is too long for a page."""
+    return value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"

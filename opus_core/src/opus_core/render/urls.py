@@ -1,0 +1,55 @@
+"""Where everything is: the one place that knows the addresses of this server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="")
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Addresses below `root`, which is absolute or, for links within pages, only a path; it has
+    no slash at its end."""
+
+    root: str
+
+    def catalogue(self) -> str:
+        """The page that lists the descriptions."""
+        return f"{self.root}/"
+
+    def jobs(self, name: str) -> str:
+        """The job list of a description (UWS 1.1 section 2.2.1)."""
+        return f"{self.root}/rest/{_segment(name)}"
+
+    def job(self, name: str, job_id: str, child: str = "") -> str:
+        """A job, or one of its children."""
+        return f"{self.jobs(name)}/{_segment(job_id)}" + (f"/{child}" if child else "")
+
+    def parameter(self, name: str, job_id: str, parameter: str, number: int = 0) -> str:
+        """The value of a parameter; `number`, from 1, tells several values apart."""
+        url = self.job(name, job_id, f"parameters/{_segment(parameter)}")
+        return f"{url}?VALUE={number}" if number else url
+
+    def result(self, name: str, job_id: str, result_id: str) -> str:
+        """The file that is a result."""
+        return self.job(name, job_id, f"results/{_segment(result_id)}")
+
+    def jdl(self, name: str) -> str:
+        """The description itself."""
+        return f"{self.root}/jdl/{_segment(name)}"
+
+    def form(self, name: str, job_id: str = "") -> str:
+        """The page with a form for a new job; with the values of a job, if one is named."""
+        return f"{self.root}/new/{_segment(name)}" + (f"/{_segment(job_id)}" if job_id else "")
+
+    def static(self, file: str) -> str:
+        """A file of the pages' own."""
+        return f"{self.root}/static/{file}"
+
+    def availability(self) -> str:
+        """How this server is."""
+        return f"{self.root}/availability"

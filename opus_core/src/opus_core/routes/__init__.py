@@ -1,0 +1,122 @@
+"""The web side: addresses, the functions that answer there, and what they are given.
+
+asking   a request as a handler sees it        reply  an answer, and what an error becomes
+uws output creation lists    the job tree      pages  what a browser gets at the same addresses
+definitions events vosi static                 files  ranges and conditional requests
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import bottle
+
+from opus_core.errors import NotFound, OpusError
+from opus_core.routes import creation, definitions, events, output, static, uws, vosi
+from opus_core.routes.asking import ask
+from opus_core.routes.parts import Parts
+from opus_core.routes.reply import refusal
+
+__all__ = ["Parts", "make_app"]
+
+_SLASHES: Final = re.compile("//+")
+_JOBS: Final = "/rest/<name>"
+_JOB: Final = "/rest/<name>/<job_id>"
+
+ROUTES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] = (
+    ("GET", "/", definitions.get_catalogue),
+    ("GET", "/rest", definitions.get_catalogue),
+    ("GET", "/new/<name>", definitions.get_form),
+    ("GET", "/new/<name>/<job_id>", definitions.get_form_again),
+    ("GET", "/jdl/<name>", definitions.get_jdl),
+    ("GET", _JOBS, uws.get_list),
+    ("POST", _JOBS, creation.create),
+    ("GET", _JOB, uws.get_job),
+    ("POST", _JOB, uws.post_job),
+    ("DELETE", _JOB, uws.delete_job),
+    ("GET", f"{_JOB}/phase", uws.get_phase),
+    ("POST", f"{_JOB}/phase", uws.post_phase),
+    ("GET", f"{_JOB}/executionduration", uws.get_execution_duration),
+    ("POST", f"{_JOB}/executionduration", uws.post_execution_duration),
+    ("GET", f"{_JOB}/destruction", uws.get_destruction),
+    ("POST", f"{_JOB}/destruction", uws.post_destruction),
+    ("GET", f"{_JOB}/error", uws.get_error),
+    ("GET", f"{_JOB}/quote", uws.get_quote),
+    ("GET", f"{_JOB}/owner", uws.get_owner),
+    ("GET", f"{_JOB}/parameters", uws.get_parameters),
+    ("POST", f"{_JOB}/parameters", uws.post_parameters),
+    ("GET", f"{_JOB}/parameters/<parameter>", output.get_parameter),
+    ("PUT", f"{_JOB}/parameters/<parameter>", uws.put_parameter),
+    ("GET", f"{_JOB}/results", uws.get_results),
+    ("GET", f"{_JOB}/results/<result_id>", output.get_result),
+    ("GET", f"{_JOB}/stdout", output.get_stdout),
+    ("GET", f"{_JOB}/stderr", output.get_stderr),
+    ("POST", "/handler/job_event", events.post_event),
+    ("GET", "/availability", vosi.get_availability),
+    ("GET", "/healthz", vosi.get_health),
+    ("GET", "/static/<file>", static.get_static),
+)
+"""Method, rule and function; HEAD goes where GET goes."""
+
+
+def make_app(parts: Parts) -> bottle.Bottle:
+    """The WSGI application of these parts."""
+    app = _Application(parts)
+    for method, rule, function in ROUTES:
+        app.route(rule, method, _answering(parts, function))
+    return app
+
+
+class _Application(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
+    """A bottle that is lenient about slashes and speaks of its errors as we do."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__()
+        self._parts = parts
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
+        path = _SLASHES.sub("/", f"/{environ.get('PATH_INFO', '')}")
+        environ = {**environ, "PATH_INFO": path.rstrip("/") or "/"}
+        answer: Iterable[bytes] = super().__call__(environ, start_response)
+        return answer
+
+    def default_error_handler(self, res: bottle.HTTPError) -> bottle.HTTPResponse:
+        """What the router says, and faults beyond our handlers."""
+        environ = bottle.request.environ
+        if res.exception is not None:
+            return refusal(self._parts, environ, res.exception)
+        if res.status_code != 405:
+            return refusal(self._parts, environ, NotFound("there is nothing at this address"))
+        allow = _allowed(res.get_header("Allow", ""))
+        method = str(environ["REQUEST_METHOD"])
+        error = _WrongMethod(f"{method[:20]} is not possible here, only {allow}")
+        return refusal(self._parts, environ, error, {"Allow": allow})
+
+
+class _WrongMethod(OpusError):
+    """The address is right, what is asked of it is not."""
+
+    status = 405
+
+
+def _allowed(methods: str) -> str:
+    """The methods of an Allow header; where GET is possible, HEAD is."""
+    every = {method for method in methods.split(",") if method}
+    return ", ".join(sorted(every | {"HEAD"} if "GET" in every else every))
+
+
+def _answering(
+    parts: Parts, function: Callable[..., bottle.HTTPResponse]
+) -> Callable[..., bottle.HTTPResponse]:
+    """The function as bottle calls it: given the request, its errors turned into responses."""
+
+    def answer(**names: str) -> bottle.HTTPResponse:
+        environ = bottle.request.environ
+        try:
+            return function(ask(parts, environ), **names)
+        except Exception as error:
+            return refusal(parts, environ, error)
+
+    return answer

@@ -1,0 +1,106 @@
+"""One request as its handler sees it: who asks, for what, in which format, and where we are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from opus_core.auth.identity import check_origin, identify
+from opus_core.backends import User
+from opus_core.errors import BadRequest, UnknownJob
+from opus_core.forms import Pairs, read_query
+from opus_core.job import Job
+from opus_core.render.negotiate import Format, choose
+from opus_core.render.urls import Urls
+from opus_core.routes.parts import Parts
+
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
+_PORTS: Final = {"http": "80", "https": "443"}
+
+DOCUMENT: Final = (Format.XML, Format.JSON)
+PAGE: Final = (Format.XML, Format.JSON, Format.HTML)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request that may be answered."""
+
+    parts: Parts
+    environ: Mapping[str, Any]
+    user: User
+    pairs: Pairs  # of the query string
+
+    @property
+    def urls(self) -> Urls:
+        """Absolute addresses, for documents and Location."""
+        return Urls(root(self.parts, self.environ))
+
+    @property
+    def links(self) -> Urls:
+        """The same without scheme and host, for links within pages."""
+        return Urls(urlsplit(self.urls.root).path)
+
+    def format(self, *offered: Format) -> Format:
+        """What the client wants of what is offered."""
+        wish = self.value("RESPONSEFORMAT")
+        return choose(str(self.environ.get("HTTP_ACCEPT", "")), offered, wish)
+
+    @property
+    def by_browser(self) -> bool:
+        """Somebody looks at a page."""
+        return self.format(*PAGE) is Format.HTML
+
+    def value(self, name: str) -> str:
+        """The first value of that name in the query, names not being case-sensitive; or empty."""
+        return next((value for key, value in self.pairs if key.upper() == name), "")
+
+    def job(self, name: str, job_id: str) -> Job:
+        """The job, for one who may see it."""
+        return self.parts.service.read(self.user, name, check_id(job_id))
+
+    def header(self, name: str) -> str:
+        """A header of the request; empty if it was not sent."""
+        return str(self.environ.get(f"HTTP_{name.upper().replace('-', '_')}", ""))
+
+
+def check_id(job_id: str) -> str:
+    """A job's id as we make them; `UnknownJob` for anything else."""
+    if not _JOB_ID.fullmatch(job_id):
+        raise UnknownJob(job_id[:64])
+    return job_id
+
+
+def ask(parts: Parts, environ: Mapping[str, Any]) -> Asked:
+    """Look at a request. Raises `NotAuthenticated`, `NotAllowed` and `BadRequest`."""
+    check_origin(environ, urlsplit(root(parts, environ)).netloc, parts.origins)
+    return Asked(
+        parts=parts,
+        environ=environ,
+        user=identify(environ, parts.authenticate),
+        pairs=read_query(environ, parts.limits),
+    )
+
+
+def root(parts: Parts, environ: Mapping[str, Any]) -> str:
+    """Where this server is: as configured, else as the client has called it.
+
+    Headers of proxies (X-Forwarded-*) are not looked at: whoever trusts a proxy has its server
+    put what it says into the environ.
+    """
+    if parts.base_url:
+        return parts.base_url.rstrip("/")
+    scheme = str(environ.get("wsgi.url_scheme", "http"))
+    host = str(environ.get("HTTP_HOST") or "")
+    if not host:
+        host = str(environ.get("SERVER_NAME", "localhost"))
+        port = str(environ.get("SERVER_PORT", ""))
+        if port and port != _PORTS.get(scheme):
+            host = f"{host}:{port}"
+    if not _HOST.fullmatch(host):
+        raise BadRequest("the Host header is not the name of a host")
+    mount = str(environ.get("SCRIPT_NAME", "")).encode("latin-1", "replace").rstrip(b"/")
+    return f"{scheme}://{host}{quote(mount)}"

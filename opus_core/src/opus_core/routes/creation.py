@@ -1,0 +1,165 @@
+"""New jobs, and what requests about jobs carry in their bodies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+import bottle
+
+from opus_core import job as jobs
+from opus_core.definition import (
+    JobDefinition,
+    ParameterDescription,
+    ParameterType,
+    UsedDescription,
+)
+from opus_core.definitions import Published
+from opus_core.errors import BadRequest, NotAllowed, OpusError, TooLarge
+from opus_core.forms import Form, Pairs, read_form
+from opus_core.job import Job, Phase, Upload
+from opus_core.routes import pages
+from opus_core.routes.asking import Asked
+from opus_core.routes.reply import see_other
+
+_CHUNK: Final = 65536  # [byte]
+_DIGITS: Final = re.compile(r"[0-9]{1,18}")
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def create(asked: Asked, name: str) -> bottle.HTTPResponse:
+    """POST to the job list: 303 to the new job (UWS 1.1 section 2.2.3.1)."""
+    parts = asked.parts
+    published = parts.catalogue.published(name)
+    # Before the body is read: nobody may fill the disk who may not have a job.
+    parts.policy.may_create(asked.user)
+    key = _idempotency_key(asked)
+    job_id = jobs.new_id()
+    form: Form | None = None
+    try:
+        form = read_job_form(asked, job_id)
+        if asked.by_browser:
+            form = replace(form, values=without_blanks(form.values, published.definition))
+        job, new = parts.service.create(asked.user, published, form, job_id=job_id, key=key)
+    except OpusError as error:
+        # What it raises says that no job was made, so the files are nobody's.
+        parts.folders.remove(job_id)
+        if isinstance(error, BadRequest) and form is not None and asked.by_browser:
+            return _form_again(asked, published, form, error)
+        raise
+    if not new:
+        parts.folders.remove(job_id)
+    return see_other(asked.urls.job(name, job.id))
+
+
+def _form_again(
+    asked: Asked, published: Published, form: Form, error: BadRequest
+) -> bottle.HTTPResponse:
+    """The page of the form as it was filled in, with what is wrong with it."""
+    lost = [upload.name for _, upload in form.uploads]
+    return pages.form(asked, published, form.values, fault=error.sentence, lost=lost, status=400)
+
+
+def without_blanks(values: Pairs, definition: JobDefinition) -> Pairs:
+    """What somebody filled in: a page's form sends every field, also those left alone.
+
+    A text that has a default and was emptied is meant to be empty.
+    """
+
+    def meant(name: str, value: str) -> bool:
+        entry = definition.find(name)
+        emptied = (
+            isinstance(entry, ParameterDescription)
+            and entry.type is ParameterType.STRING
+            and bool(entry.default)
+            and not entry.repeated
+        )
+        return bool(value) or emptied
+
+    return tuple((name, value) for name, value in values if meant(name, value))
+
+
+def read_job_form(asked: Asked, job_id: str) -> Form:
+    """The form of a request about a job, its files stored in the job's folder."""
+    store = partial(asked.parts.folders.store, job_id)
+    return read_form(asked.environ, store=store, limits=asked.parts.limits)
+
+
+def read_change(asked: Asked, job: Job) -> Form:
+    """The form of a request that changes a job, its files stored while the job takes any."""
+    if job.phase is Phase.PENDING:
+        return read_job_form(asked, job.id)
+
+    def refuse(chunks: Iterator[bytes], *, name: str, media_type: str) -> Upload:
+        raise _too_late(job)
+
+    return read_form(asked.environ, store=refuse, limits=asked.parts.limits)
+
+
+def _too_late(job: Job) -> NotAllowed:
+    # The rule itself is the service's; this spares the disk a file that nobody will want.
+    return NotAllowed(
+        f"job {job.id} is {job.phase}; its parameters can be changed while it is PENDING"
+    )
+
+
+def no_files(chunks: Iterator[bytes], *, name: str, media_type: str) -> Upload:
+    """The store of a request that takes no files."""
+    raise BadRequest("no file is taken here; send the values as text")
+
+
+def _idempotency_key(asked: Asked) -> str | None:
+    key = asked.header("Idempotency-Key").strip()
+    if key and not _KEY.fullmatch(key):
+        raise BadRequest("Idempotency-Key takes up to 255 printable ASCII characters, no blanks")
+    return key or None
+
+
+def read_value(asked: Asked, job: Job, entry: ParameterDescription | UsedDescription) -> Form:
+    """The body of a PUT as the form that would set the same value."""
+    chunks = _body(asked.environ, asked.parts.limits.max_file)
+    if isinstance(entry, UsedDescription):
+        if job.phase is not Phase.PENDING:
+            raise _too_late(job)
+        media_type = str(asked.environ.get("CONTENT_TYPE") or "application/octet-stream")
+        upload = asked.parts.folders.store(
+            job.id, chunks, name=entry.name, media_type=media_type.split(";")[0].strip()
+        )
+        return Form(uploads=((entry.name, upload),))
+    most = asked.parts.limits.max_text
+    pieces = []
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > most:
+            raise TooLarge(f"the value has more than {most} bytes, the most taken here")
+        pieces.append(chunk)
+    try:
+        return Form(values=((entry.name, b"".join(pieces).decode()),))
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the value of {entry.name} is not UTF-8") from error
+
+
+def _body(environ: Mapping[str, Any], most: int) -> Iterator[bytes]:
+    """A body that is no form, piece by piece."""
+    text = str(environ.get("CONTENT_LENGTH") or "")
+    if not text and not environ.get("wsgi.input_terminated"):
+        raise BadRequest("this server cannot tell where the body ends; send a Content-Length")
+    if text and not _DIGITS.fullmatch(text):
+        raise BadRequest("Content-Length is not a number of bytes")
+    left = int(text) if text else None
+    size = 0
+    while left is None or left > 0:
+        data: bytes = environ["wsgi.input"].read(_CHUNK if left is None else min(_CHUNK, left))
+        if not data:
+            if left:
+                raise BadRequest(f"the body ended {left} bytes too early; send it again")
+            return
+        size += len(data)
+        if size > most:
+            raise TooLarge(f"the body has more than {most} bytes, the most taken here")
+        left = None if left is None else left - len(data)
+        yield data

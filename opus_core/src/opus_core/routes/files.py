@@ -1,0 +1,136 @@
+"""Send a file, whole or the part of it that was asked for (RFC 9110 sections 13 and 14)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+from urllib.parse import quote
+
+import bottle
+
+from opus_core.routes.asking import Asked
+from opus_core.routes.reply import TEXT, reply
+
+_CHUNK: Final = 1 << 18  # [byte]
+_RANGE: Final = re.compile(r"\s*bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.IGNORECASE)
+_TAG: Final = re.compile(r'(?:W/)?("[^"]*")')
+_MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
+_NOT_IN_NAME: Final = re.compile(r"[\x00-\x1f\x7f/\\\"%;]|[^\x20-\x7e]")
+
+# What a job wrote is shown as an origin of its own, without scripts, should a browser open it.
+_SANDBOX: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+
+
+def send(
+    asked: Asked,
+    file: BinaryIO,
+    *,
+    size: int,
+    content_type: str,
+    tag: str = "",
+    name: str = "",
+) -> bottle.HTTPResponse:
+    """The first `size` bytes of `file`, which is closed when they are sent.
+
+    With a `tag`, which must be different for different content, conditional requests are
+    answered; with a `name` browsers save it under that.
+    """
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Content-Security-Policy": _SANDBOX,
+        "Cache-Control": "private, no-cache" if tag else "no-store",
+    }
+    if tag:
+        headers["ETag"] = f'"{tag}"'
+    if tag and _matches(asked.header("If-None-Match"), tag):
+        file.close()
+        return reply("", content_type, status=304, headers=headers)
+    if name:
+        headers["Content-Disposition"] = disposition(name)
+    part = _part(asked, size, tag)
+    if part is None:
+        headers["Content-Length"] = str(size)
+        return reply(_Part(file, 0, size), content_type, headers=headers)
+    first, last = part
+    if first > last:
+        file.close()
+        return reply(
+            f"the file has {size} bytes; ask for some of them\n",
+            TEXT,
+            status=416,
+            headers={"Content-Range": f"bytes */{size}", "Accept-Ranges": "bytes"},
+        )
+    headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+    headers["Content-Length"] = str(last - first + 1)
+    return reply(_Part(file, first, last - first + 1), content_type, status=206, headers=headers)
+
+
+def media_type(text: str) -> str:
+    """A description's or a client's word for a type, as a header may carry it."""
+    kind = text.split(";")[0].strip()
+    if not _MEDIA_TYPE.fullmatch(kind):
+        return "application/octet-stream"
+    return f"{kind}; charset=utf-8" if kind.lower().startswith("text/") else kind
+
+
+def disposition(name: str) -> str:
+    """`attachment` under a name: in ASCII for old clients, and as it is (RFC 6266, RFC 8187)."""
+    bare = re.split(r"[/\\]", name)[-1] or "file"
+    plain = _NOT_IN_NAME.sub("_", bare)
+    encoded = quote(bare.encode("utf-8", "replace"), safe="!#$&+^`|~")
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
+
+
+def _part(asked: Asked, size: int, tag: str) -> tuple[int, int] | None:
+    """First and last byte that are wanted; None: all of them; first > last: there are none such.
+
+    Several ranges at once, other units and what is malformed count as not sent, as RFC 9110
+    section 14.2 lets a server do.
+    """
+    match = _RANGE.fullmatch(asked.header("Range"))
+    if match is None or asked.environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
+        return None
+    condition = asked.header("If-Range").strip()
+    if condition and (not tag or condition != f'"{tag}"'):
+        return None
+    first, last = match.groups()
+    if not first:
+        if not last:
+            return None
+        wanted = int(last)
+        return (size - min(wanted, size), size - 1) if wanted else (size, size - 1)
+    if last and int(last) < int(first):
+        return None
+    start = int(first)
+    end = min(int(last), size - 1) if last else size - 1
+    return start, end
+
+
+def _matches(header: str, tag: str) -> bool:
+    """Whether If-None-Match names the content; weak comparison (RFC 9110 section 13.1.2)."""
+    return header.strip() == "*" or f'"{tag}"' in _TAG.findall(header)
+
+
+class _Part:
+    """The bytes of a part of a file; closes it also when nobody has asked for the first one."""
+
+    def __init__(self, file: BinaryIO, first: int, length: int) -> None:
+        self._file = file
+        self._left = length
+        file.seek(first)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        data = self._file.read(min(_CHUNK, self._left)) if self._left else b""
+        if not data:
+            self.close()
+            raise StopIteration
+        self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        """By the server, whatever happened."""
+        self._file.close()

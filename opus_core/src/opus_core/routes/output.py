@@ -1,0 +1,132 @@
+"""What a job reads and writes: its parameters' values, its results, its standard output and error.
+
+Nothing else of a job's folder is ever sent.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+import bottle
+
+from opus_core.errors import NotFound, OpusError
+from opus_core.job import Job, Phase, Work
+from opus_core.routes import files
+from opus_core.routes.asking import Asked, check_id
+from opus_core.routes.reply import TEXT
+
+TAIL: Final = 65536  # [byte] of an output that a page shows
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+
+
+def get_result(asked: Asked, name: str, job_id: str, result_id: str) -> bottle.HTTPResponse:
+    """A result file."""
+    parts = asked.parts
+    job, result = parts.service.result(asked.user, name, check_id(job_id), result_id)
+    file, status = parts.folders.open_file(job.id, "results", result.name)
+    if status.st_size != result.size:
+        file.close()
+        # Its hash is what we promise of it; nobody shall take another file for the result.
+        raise OpusError(
+            f"result {result.id} of job {job.id} is not what the job left: {status.st_size} bytes"
+            f" instead of {result.size}"
+        )
+    return files.send(
+        asked,
+        file,
+        size=result.size,
+        content_type=files.media_type(result.media_type),
+        tag=result.sha256,
+        name=result.name,
+    )
+
+
+def get_parameter(asked: Asked, name: str, job_id: str, parameter: str) -> bottle.HTTPResponse:
+    """The value of a parameter, byte for byte, or the file that was sent for it.
+
+    Several values: one a line, or the one that VALUE numbers, from 1.
+    """
+    job = asked.job(name, job_id)
+    found = [one for one in job.parameters if one.name.casefold() == parameter.casefold()]
+    number = asked.value("VALUE")
+    if number:
+        if not (number.isascii() and number.isdecimal() and 0 < int(number[:9]) <= len(found)):
+            raise NotFound(f"{parameter[:64]!r} has no value of number {number[:20]!r}")
+        found = [found[int(number) - 1]]
+    if not found:
+        there = ", ".join(dict.fromkeys(one.name for one in job.parameters)) or "none"
+        raise NotFound(f"job {job.id} has no parameter {parameter[:64]!r}; it has: {there}")
+    upload = found[0].upload
+    if upload is not None:
+        file, _ = asked.parts.folders.open_file(job.id, "input", upload.sha256)
+        return files.send(
+            asked,
+            file,
+            size=upload.size,
+            content_type=files.media_type(upload.media_type),
+            tag=upload.sha256,
+            name=upload.name or found[0].name,
+        )
+    data = "\n".join(one.value for one in found).encode("utf-8", "surrogatepass")
+    return files.send(asked, io.BytesIO(data), size=len(data), content_type=TEXT)
+
+
+def get_stdout(asked: Asked, name: str, job_id: str) -> bottle.HTTPResponse:
+    """What the job has written to its standard output until now."""
+    return _get_output(asked, name, job_id, "stdout")
+
+
+def get_stderr(asked: Asked, name: str, job_id: str) -> bottle.HTTPResponse:
+    """What the job has written to its standard error until now."""
+    return _get_output(asked, name, job_id, "stderr")
+
+
+def _get_output(asked: Asked, name: str, job_id: str, which: str) -> bottle.HTTPResponse:
+    job = asked.job(name, job_id)
+    file, size = _open_output(asked, job, which)
+    if file is None:
+        if job.phase not in (Phase.EXECUTING, Phase.SUSPENDED):
+            raise NotFound(f"job {job.id} has no {which}; it is {job.phase}")
+        file = io.BytesIO()
+    return files.send(asked, file, size=size, content_type=TEXT)
+
+
+def _open_output(asked: Asked, job: Job, which: str) -> tuple[BinaryIO | None, int]:
+    """The file as long as it is now; None if there is none yet. Somebody reads: ask for more."""
+    if job.work is Work.LIVE:
+        asked.parts.storage.poke("output", job_id=job.id)
+    try:
+        file, status = asked.parts.folders.open_file(job.id, which)
+    except NotFound:
+        return None, 0
+    return file, status.st_size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tail:
+    """The end of an output."""
+
+    text: str
+    size: int  # [byte] of all of it
+
+    @property
+    def cut(self) -> bool:
+        """The beginning is not shown."""
+        return self.size > TAIL
+
+
+def tail(asked: Asked, job: Job, which: str) -> Tail:
+    """The last 64 KiB of an output, from the beginning of a line, without terminal colours."""
+    file, size = _open_output(asked, job, which)
+    if file is None:
+        return Tail(text="", size=0)
+    with file:
+        file.seek(max(0, size - TAIL))
+        data = file.read(min(size, TAIL))
+    if size > TAIL:
+        _, newline, rest = data.partition(b"\n")
+        data = rest if newline and rest else data
+    return Tail(text=_COLOURS.sub("", data.decode("utf-8", "replace")), size=size)

@@ -1,0 +1,137 @@
+"""What a browser gets: the same content as the documents, at the same addresses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import urlencode
+
+import bottle
+
+from opus_core import job as jobs
+from opus_core.definition import JobDefinition
+from opus_core.definitions import Published
+from opus_core.errors import OpusError
+from opus_core.forms import Pairs
+from opus_core.job import Job, Phase
+from opus_core.render import html
+from opus_core.render.form import fields, option_fields
+from opus_core.routes import output, vosi
+from opus_core.routes.asking import Asked
+from opus_core.routes.lists import Listed
+from opus_core.routes.reply import page
+
+log = logging.getLogger(__name__)
+
+_JOB_REFRESH: Final = 3  # [s]
+_LIST_REFRESH: Final = 10  # [s]
+
+
+def catalogue(asked: Asked, published: Sequence[Published]) -> bottle.HTTPResponse:
+    """The front page."""
+    frame = _frame(asked, notices=vosi.faults(asked.parts))
+    return page(asked, html.catalogue(frame, [one.definition for one in published]))
+
+
+def form(
+    asked: Asked,
+    published: Published,
+    given: Pairs,
+    *,
+    fault: str = "",
+    lost: Sequence[str] = (),
+    again: Job | None = None,
+    status: int = 200,
+) -> bottle.HTTPResponse:
+    """A form for a new job; with a fault, as somebody filled it in."""
+    definition = published.definition
+    values = {key.upper(): value for key, value in given}
+    text = html.form(
+        _frame(asked, notices=vosi.faults(asked.parts)),
+        definition,
+        fields(definition, given),
+        option_fields(asked.parts.service.run_options, definition, given),
+        run_id=values.get("RUNID", ""),
+        execution_duration=values.get("EXECUTIONDURATION", ""),
+        fault=fault,
+        lost=lost,
+        again=again,
+    )
+    return page(asked, text, status=status)
+
+
+def job_list(asked: Asked, name: str, listed: Listed, withdrawn: bool) -> bottle.HTTPResponse:
+    """A page of a job list; read again by itself while something on it may change."""
+    rows = list(listed.rows)
+    moving = any(row.phase.active for row in rows)
+    query = listed.query
+    filters = [f"phase {phase}" for phase in sorted(query.phases)]
+    filters += [f"created after {query.after:%Y-%m-%d %H:%M}"] if query.after else []
+    filters += [f"created before {query.before:%Y-%m-%d %H:%M}"] if query.before else []
+    filters += [f"“{query.text}”"] if query.text else []
+    text = html.job_list(
+        _frame(asked, refresh=_LIST_REFRESH if moving else 0),
+        name,
+        rows,
+        filters=filters,
+        phase=asked.value("PHASE"),
+        search=query.text,
+        following=_relative(asked, listed.next),
+        previous=_relative(asked, listed.previous),
+        withdrawn=withdrawn,
+        now=jobs.now(),
+    )
+    return page(asked, text)
+
+
+def job(asked: Asked, value: Job) -> bottle.HTTPResponse:
+    """A job; read again by itself until it is over."""
+    parts = asked.parts
+    notices = vosi.faults(parts) if value.needs_supervisor else []
+    name = value.definition.name
+    outputs = [
+        (title, asked.links.job(name, value.id, which), output.tail(asked, value, which))
+        for title, which in (("Standard output", "stdout"), ("Standard error", "stderr"))
+        if value.phase is not Phase.PENDING
+    ]
+    text = html.job(
+        _frame(asked, notices=notices, refresh=_JOB_REFRESH if value.phase.active else 0),
+        value,
+        _definition(asked, value),
+        outputs=outputs,
+        document=asked.links.job(name, value.id),
+        now=jobs.now(),
+    )
+    return page(asked, text)
+
+
+def _definition(asked: Asked, value: Job) -> JobDefinition:
+    """The description of a job; of an old one it may be in a format that is no longer installed,
+    and then its job is shown without what it says."""
+    try:
+        return asked.parts.service.definition_of(value)
+    except OpusError as error:
+        log.warning("job=%s is shown without its description: %s", value.id, error.sentence)
+        return JobDefinition(name=value.definition.name)
+
+
+def _frame(asked: Asked, *, notices: Sequence[str] = (), refresh: int = 0) -> html.Frame:
+    """`REFRESH=0` in the query makes a page stay as it is."""
+    stays = asked.value("REFRESH") == "0"
+    others = [(key, value) for key, value in asked.pairs if key.upper() != "REFRESH"]
+    switch = others if stays else [*others, ("REFRESH", "0")]
+    return html.Frame(
+        links=asked.links,
+        title=asked.parts.title,
+        version=asked.parts.version,
+        user=asked.user.name,
+        notices=notices,
+        refresh=0 if stays else refresh,
+        refresh_off=f"?{urlencode(switch)}" if refresh else "",
+    )
+
+
+def _relative(asked: Asked, url: str) -> str:
+    """An address of ours without scheme and host."""
+    return asked.links.root + url.removeprefix(asked.urls.root) if url else ""

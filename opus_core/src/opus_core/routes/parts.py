@@ -1,0 +1,38 @@
+"""What the web side is made of, as the composition hands it over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from opus_core import __version__
+from opus_core import job as jobs
+from opus_core.auth.identity import Authenticate
+from opus_core.auth.policy import Policy
+from opus_core.backends import Jdl, Storage
+from opus_core.definitions import Catalogue
+from opus_core.folder import Folders
+from opus_core.forms import FormLimits
+from opus_core.service import JobService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything that a request can need."""
+
+    service: JobService
+    catalogue: Catalogue
+    folders: Folders
+    storage: Storage
+    policy: Policy
+    authenticate: Authenticate
+    jdl: Jdl | None = None  # the format that descriptions are shown in; None: JSON alone
+    base_url: str | None = None  # in every URL that is written; derived from the request if absent
+    debug: bool = False  # error pages carry the trace
+    limits: FormLimits = field(default_factory=FormLimits)
+    job_servers: tuple[str, ...] = ()  # addresses or networks that may post events without a token
+    origins: tuple[str, ...] = ()  # other sites whose pages may ask for changes
+    challenge: str = 'Bearer realm="OPUS"'  # the WWW-Authenticate of a 401
+    title: str = "OPUS"
+    version: str = __version__
+    up_since: datetime = field(default_factory=jobs.now)

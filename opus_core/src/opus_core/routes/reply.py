@@ -1,0 +1,157 @@
+"""Answers: the headers that every one of them has, and what an error becomes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import secrets
+import traceback
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import bottle
+
+from opus_core.errors import NotAuthenticated, OpusError
+from opus_core.render import html
+from opus_core.render.negotiate import Format, choose
+from opus_core.render.urls import Urls
+from opus_core.routes.asking import Asked, root
+from opus_core.routes.parts import Parts
+
+log = logging.getLogger(__name__)
+
+XML: Final = "application/xml; charset=utf-8"
+JSON: Final = "application/json"
+TEXT: Final = "text/plain; charset=utf-8"
+HTML: Final = "text/html; charset=utf-8"
+
+_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'{};"
+    " frame-ancestors 'none'; base-uri 'none'"
+)
+_ERROR_FORMATS: Final = (Format.TEXT, Format.XML, Format.JSON, Format.HTML)
+
+
+def reply(
+    body: bytes | str | Iterable[bytes],
+    content_type: str,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> bottle.HTTPResponse:
+    """An answer that no cache keeps and no browser takes for another type."""
+    content = {
+        "Content-Type": content_type,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cache-Control": "no-store",
+        **(headers or {}),
+    }
+    return bottle.HTTPResponse(body, status, content)
+
+
+def see_other(url: str) -> bottle.HTTPResponse:
+    """303 with an absolute Location."""
+    return reply("", TEXT, status=303, headers={"Location": url})
+
+
+def document(
+    asked: Asked,
+    wanted: Format,
+    body: bytes | Iterable[bytes],
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> bottle.HTTPResponse:
+    """A negotiated document in XML or JSON."""
+    kind = JSON if wanted is Format.JSON else XML
+    return reply(body, kind, headers={"Vary": "Accept", **(headers or {})})
+
+
+def page(asked: Asked, text: str, *, status: int = 200) -> bottle.HTTPResponse:
+    """A page in HTML."""
+    return _page(asked.parts, text, status, {})
+
+
+def _page(parts: Parts, text: str, status: int, headers: Mapping[str, str]) -> bottle.HTTPResponse:
+    # A form's answer leads to base_url; for a browser that called us otherwise, it is elsewhere.
+    base = urlsplit(parts.base_url or "")
+    also = f" {base.scheme}://{base.netloc}" if base.netloc else ""
+    content = {
+        "Content-Security-Policy": _POLICY.format(also),
+        "Vary": "Accept",
+        **headers,
+    }
+    return reply(text, HTML, status=status, headers=content)
+
+
+def refusal(
+    parts: Parts,
+    environ: Mapping[str, Any],
+    error: BaseException,
+    extra: Mapping[str, str] | None = None,
+) -> bottle.HTTPResponse:
+    """The one place where an error becomes a response.
+
+    What is not an `OpusError` is a fault of ours: 500, with a short id under which the log has
+    the trace.
+    """
+    headers = dict(extra or {})
+    trace = ""
+    if isinstance(error, OpusError):
+        status, sentence = error.status, error.sentence
+        if error.retry_after is not None or error.status in (429, 503):
+            headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 5)))
+        if isinstance(error, NotAuthenticated):
+            headers["WWW-Authenticate"] = parts.challenge
+    else:
+        status = 500
+    if status >= 500 and status != 503:
+        number = secrets.token_hex(4)
+        log.error(
+            "error=%s %s %s",
+            number,
+            environ.get("REQUEST_METHOD", ""),
+            repr(environ.get("PATH_INFO", ""))[:300],
+            exc_info=error,
+        )
+        sentence = (
+            f"{error.sentence} (error {number})"
+            if isinstance(error, OpusError)
+            else f"something went wrong here, not with you; the log has it as error {number}"
+        )
+        if parts.debug:
+            trace = "".join(traceback.format_exception(error))
+    return _said(parts, environ, status, sentence, trace, headers)
+
+
+def _said(
+    parts: Parts,
+    environ: Mapping[str, Any],
+    status: int,
+    sentence: str,
+    trace: str,
+    headers: Mapping[str, str],
+) -> bottle.HTTPResponse:
+    wanted = choose(str(environ.get("HTTP_ACCEPT", "")), _ERROR_FORMATS)
+    if wanted is Format.JSON:
+        content: dict[str, Any] = {"status": status, "error": sentence}
+        if trace:
+            content["trace"] = trace
+        body = json.dumps(content, indent=1) + "\n"
+        return reply(body, JSON, status=status, headers={"Vary": "Accept", **headers})
+    if wanted is Format.HTML:
+        try:
+            links = Urls(urlsplit(root(parts, environ)).path)
+        except OpusError:  # the Host header itself is what is wrong
+            links = Urls("")
+        text = html.error(
+            html.Frame(links=links, title=parts.title, version=parts.version),
+            status=status,
+            sentence=sentence,
+            trace=trace,
+        )
+        return _page(parts, text, status, headers)
+    body = f"{sentence}\n" + (f"\n{trace}" if trace else "")
+    return reply(body, TEXT, status=status, headers={"Vary": "Accept", **headers})

@@ -1,0 +1,351 @@
+"""What a user can ask for: the one door from the web to the jobs. It knows no HTTP.
+
+A request becomes one compare-and-set in the storage: nothing here calls a manager, so a request
+costs the same whether the cluster answers in 10 ms or hangs.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from opus_core import job as jobs
+from opus_core import lifecycle, validation
+from opus_core.auth.policy import Policy
+from opus_core.backends import JobQuery, Limits, Storage, User
+from opus_core.datadir import DataDir
+from opus_core.definition import JobDefinition, ParameterDescription
+from opus_core.definitions import Catalogue, Published
+from opus_core.errors import (
+    AlreadyAdded,
+    BadRequest,
+    Conflict,
+    NotAllowed,
+    NotFound,
+    UnknownJob,
+)
+from opus_core.folder import Folders
+from opus_core.forms import Form
+from opus_core.job import (
+    Idempotency,
+    Job,
+    JobSummary,
+    Phase,
+    Result,
+    Upload,
+    Work,
+)
+from opus_core.sections import Jobs
+from opus_core.waiting import Watcher
+
+log = logging.getLogger(__name__)
+
+_TRIES = 50  # a save lost to others; each means that somebody else got on with the job
+_ABORT_WAIT = 2.0  # [s] the answer to ABORT waits to show the job over, never for the cluster
+
+
+class JobService:
+    """Creates, shows and changes jobs in the name of a user."""
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        catalogue: Catalogue,
+        folders: Folders,
+        watcher: Watcher,
+        data_dir: DataDir,
+        settings: Jobs,
+        limits: Limits,
+        policy: Policy,
+        manager: str,
+        can_resume: bool,
+        run_options: tuple[ParameterDescription, ...] = (),
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._storage = storage
+        self._catalogue = catalogue
+        self.folders = folders
+        self._watcher = watcher
+        self._data_dir = data_dir
+        self._settings = settings
+        self._limits = limits
+        self._policy = policy
+        self._manager = manager
+        self._can_resume = can_resume
+        self.run_options = run_options
+        self._on_change = on_change
+
+    # -- creation
+
+    def create(
+        self, user: User, published: Published, form: Form, *, job_id: str, key: str | None = None
+    ) -> tuple[Job, bool]:
+        """Store a new job, wanted on the cluster at once if the form says PHASE=RUN.
+
+        Answers the job and whether it is new: a repeated request with the same Idempotency-Key
+        and body answers the first one's job. Another body under the same key is a `Conflict`.
+        """
+        self._policy.may_create(user)
+        request = validation.split(form, published.definition, self.run_options)
+        if request.controls.phase not in (None, "RUN"):
+            raise BadRequest("PHASE of a new job can only be RUN; leave it out to run it later")
+        if request.controls.action is not None:
+            raise BadRequest("ACTION is for a job that exists; leave it out")
+        job = self._new(user, published, request, job_id)
+        if key is not None:
+            job = replace(job, idempotency=Idempotency(key=key, body=form.digest))
+        try:
+            added = self._storage.add(job, limits=self._limits)
+        except AlreadyAdded as already:
+            if not already.same_body:
+                raise
+            return self._storage.read(already.job_id), False
+        self._changed(added)
+        return added, True
+
+    def _new(
+        self, user: User, published: Published, request: validation.Request, job_id: str
+    ) -> Job:
+        now = jobs.now()
+        definition = published.definition
+        controls = request.controls
+        duration = controls.execution_duration
+        if duration is None:
+            duration = definition.execution_duration
+        if duration is None:
+            duration = self._settings.execution_duration
+        latest = self._latest_destruction(now)
+        destruction = controls.destruction
+        if destruction is None and self._settings.destruction_days:
+            destruction = now + timedelta(days=self._settings.destruction_days)
+        if destruction is not None and latest is not None:
+            destruction = min(destruction, latest)
+        job = Job(
+            id=job_id,
+            definition=published.ref,
+            owner=user.name,
+            quota_key=user.quota_key,
+            run_id=controls.run_id,
+            created=now,
+            destruction=destruction,
+            quote=None if definition.quote is None else now + timedelta(seconds=definition.quote),
+            execution_duration=lifecycle.clamp_duration(
+                duration, longest=self._settings.execution_duration_max
+            ),
+            parameters=request.parameters(definition),
+            options={**definition.options, **request.options},
+            manager=self._manager,
+        )
+        if controls.phase == "RUN":
+            job = lifecycle.run(job, now=now, tag=self._tag(job_id), can_resume=False)
+        return job
+
+    def _tag(self, job_id: str) -> str:
+        return f"opus-{self._data_dir.instance.word}-{job_id}"
+
+    def _latest_destruction(self, now: datetime) -> datetime | None:
+        days = self._settings.destruction_days_max
+        return now + timedelta(days=days) if days else None
+
+    # -- reading
+
+    def summary(self, user: User, name: str, job_id: str) -> JobSummary:
+        """Its phase and little more, for the price of one row."""
+        summary = self._storage.summary(job_id)
+        self._check(user, name, summary)
+        return summary
+
+    def read(self, user: User, name: str, job_id: str) -> Job:
+        """The whole job, with what its script says of its progress as `progress` and `doing` in
+        job_info. `UnknownJob` also under another description's name."""
+        job = self._read(user, name, job_id)
+        if job.phase is not Phase.EXECUTING:
+            return job
+        progress = self.folders.progress(job_id)
+        if progress is None:
+            return job
+        percent, text = progress
+        said = {"progress": str(percent), **({"doing": text} if text else {})}
+        return replace(job, job_info={**job.job_info, **said})
+
+    def _read(self, user: User, name: str, job_id: str) -> Job:
+        job = self._storage.read(job_id)
+        self._check(user, name, job)
+        return job
+
+    def definition_of(self, job: Job) -> JobDefinition:
+        """The description the job was made from, as it was then."""
+        return self._catalogue.read(job.definition)
+
+    def get_list(self, user: User, query: JobQuery) -> Iterator[JobSummary]:
+        """The jobs that the user may see."""
+        visible = self._policy.visible(user, query)
+        return iter(()) if visible is None else self._storage.get_list(visible)
+
+    def wait(self, user: User, name: str, job_id: str, wait: validation.Wait) -> Job:
+        """The job, after its phase has changed or the time is up (UWS 1.1 section 2.2.1.2).
+
+        Answers at once in phases that do not block, if the job is not in the phase the client
+        believes it in, and where no slot is left for another waiter.
+        """
+        longest = self._settings.max_wait
+        seconds = longest if wait.seconds < 0 else min(wait.seconds, longest)
+        with self._watcher.waiter(job_id, user.quota_key) as waiter:
+            deadline = time.monotonic() + seconds
+            first = self.summary(user, name, job_id)
+            present = first
+            while (
+                present.phase is first.phase
+                and present.phase.waitable
+                and wait.phase in (None, present.phase)
+                and waiter.wait(deadline - time.monotonic())
+            ):
+                present = self._storage.summary(job_id)
+        return self.read(user, name, job_id)
+
+    def result(self, user: User, name: str, job_id: str, result_id: str) -> tuple[Job, Result]:
+        """A result by its id; `NotFound` names those there are."""
+        job = self.read(user, name, job_id)
+        for result in job.results:
+            if result.id == result_id:
+                return job, result
+        there = ", ".join(result.id for result in job.results) or "none yet"
+        raise NotFound(f"job {job_id} has no result {result_id!r}; it has: {there}")
+
+    def upload(self, user: User, name: str, job_id: str, parameter: str) -> tuple[Job, Upload]:
+        """The file that was uploaded for a parameter."""
+        job = self.read(user, name, job_id)
+        for one in job.parameters:
+            if one.name.casefold() == parameter.casefold() and one.upload is not None:
+                return job, one.upload
+        raise NotFound(f"job {job_id} has no uploaded file {parameter!r}")
+
+    # -- changing
+
+    def run(self, user: User, name: str, job_id: str) -> Job:
+        """PHASE=RUN. `NotAllowed` unless it is PENDING, or HELD where it can be resumed."""
+
+        def rule(job: Job) -> Job:
+            if job.work is Work.NONE and self._catalogue.is_withdrawn(job.definition.name):
+                raise NotAllowed(
+                    f"{job.definition.name!r} has been withdrawn and takes no jobs any more"
+                )
+            wanted = lifecycle.run(
+                job, now=jobs.now(), tag=self._tag(job.id), can_resume=self._can_resume
+            )
+            # The manager may have been changed since the job was created.
+            return replace(wanted, manager=self._manager) if job.work is Work.NONE else wanted
+
+        return self._change(user, name, job_id, rule, limits=self._limits)
+
+    def abort(self, user: User, name: str, job_id: str) -> Job:
+        """PHASE=ABORT, in any phase. Waits a moment for the end, so that most clients see it."""
+        with self._watcher.waiter(job_id, user.quota_key) as waiter:
+            deadline = time.monotonic() + _ABORT_WAIT
+            job = self._change(user, name, job_id, lambda job: lifecycle.abort(job, now=jobs.now()))
+            while not job.phase.over and waiter.wait(deadline - time.monotonic()):
+                try:
+                    job = self._storage.read(job_id)
+                except UnknownJob:
+                    break
+        return job
+
+    def delete(self, user: User, name: str, job_id: str) -> Job:
+        """DELETE: unknown to every client from now on; the supervisor clears up."""
+        return self._change(user, name, job_id, lambda job: lifecycle.doom(job, now=jobs.now()))
+
+    def set_destruction(self, user: User, name: str, job_id: str, instant: datetime) -> Job:
+        """DESTRUCTION, cut to what the site allows."""
+        latest = self._latest_destruction(jobs.now())
+        return self._change(
+            user, name, job_id, lambda job: lifecycle.set_destruction(job, instant, latest=latest)
+        )
+
+    def set_execution_duration(self, user: User, name: str, job_id: str, seconds: int) -> Job:
+        """EXECUTIONDURATION [s], cut to what the site allows."""
+        longest = self._settings.execution_duration_max
+        return self._change(
+            user,
+            name,
+            job_id,
+            lambda job: lifecycle.set_execution_duration(job, seconds, longest=longest),
+        )
+
+    def set_parameters(self, user: User, name: str, job_id: str, form: Form) -> Job:
+        """New values for some parameters of a PENDING job; the others stay as they are."""
+
+        def rule(job: Job) -> Job:
+            definition = self._catalogue.read(job.definition)
+            request = validation.split(form, definition, self.run_options)
+            changed = lifecycle.set_parameters(job, request.merge(definition, job.parameters))
+            return replace(changed, options={**changed.options, **request.options})
+
+        return self._change(user, name, job_id, rule, limits=self._limits)
+
+    def _change(
+        self,
+        user: User,
+        name: str,
+        job_id: str,
+        rule: Callable[[Job], Job],
+        *,
+        limits: Limits | None = None,
+    ) -> Job:
+        """Read, apply the rule, save, until nobody was faster: the one way to change a job."""
+        for _ in range(_TRIES):
+            job = self._read(user, name, job_id)
+            changed = rule(job)
+            if changed == job:
+                return job
+            try:
+                saved = self._storage.save(changed, expected=job.version, limits=limits)
+            except Conflict:
+                continue
+            self._changed(saved)
+            return saved
+        raise Conflict(f"job {job_id} is being changed by others all the time; try again")
+
+    def _changed(self, job: Job) -> None:
+        self._watcher.changed(job.id)
+        if job.needs_supervisor:
+            self._on_change()
+
+    # -- events
+
+    def event(self, fields: Mapping[str, str], *, trusted: bool) -> int:
+        """A wrapper, or a completion script of the cluster, says that something happened.
+
+        It changes nothing: the supervisor is only asked to look. `trusted` addresses need no
+        token. Answers how many jobs were meant; `NotAllowed` without a right token.
+        """
+        subject = fields.get("jobid", "")
+        tag = subject if subject.startswith("opus-") else self._tag(subject)
+        token = fields.get("token", "")
+        right = hmac.compare_digest(
+            token.encode("utf-8", "replace"), self._data_dir.event_token(tag).encode()
+        )
+        if not subject or not (trusted or right):
+            raise NotAllowed("a job event needs the token that the job was given")
+        found = self._storage.poke("event", job_id=tag.rpartition("-")[2])
+        if not found and trusted:
+            found = self._storage.poke("event", native_id=subject)
+        if found:
+            self._on_change()
+        return found
+
+    # -- who may
+
+    def _check(self, user: User, name: str, job: Job | JobSummary) -> None:
+        if job.definition.name != name:
+            raise UnknownJob(job.id)
+        self._policy.may_use(user, job)
+
+
+def uploads_of(job: Job) -> list[Upload]:
+    """The files that came with a job."""
+    return [parameter.upload for parameter in job.parameters if parameter.upload is not None]

@@ -1,0 +1,139 @@
+"""What every part of the supervisor works with: the back ends, and the one way to save a job."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from opus_core import job as jobs
+from opus_core import lifecycle
+from opus_core.backends import Event, Health, HealthState, Manager, Storage, Task
+from opus_core.datadir import DataDir
+from opus_core.definition import JobDefinition
+from opus_core.definitions import Catalogue
+from opus_core.errors import Conflict, UnknownJob
+from opus_core.folder import Folders
+from opus_core.job import Job, Phase
+from opus_core.supervisor.tenure import NotActing, Tenure
+
+log = logging.getLogger(__name__)
+
+_TRIES = 50
+
+# [s] between tries: twice as long after each failure, at most five minutes.
+_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
+
+
+def pause(attempts: int, first: float = _FIRST_PAUSE) -> float:
+    """How long to wait after so many failures in a row [s]."""
+    return min(first * 2.0 ** min(attempts, 16), _LONGEST_PAUSE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a site decides about supervising."""
+
+    policy: lifecycle.Policy = field(default_factory=lifecycle.Policy)
+    poll_interval: float | None = None  # [s]; None: the manager's own
+    event_interval: float = 0.0  # [s] between two questions that events ask for
+    min_free: int = 0  # [byte] below which nothing is submitted
+    archive: bool = False
+    event_url: str | None = None
+    lease_seconds: float = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """The supervisor's tools, shared by its threads."""
+
+    storage: Storage
+    manager: Manager
+    catalogue: Catalogue
+    folders: Folders
+    data_dir: DataDir
+    tenure: Tenure
+    settings: Settings
+    changed: Callable[[str], None]  # told the id of every job that was saved
+
+    def change(
+        self,
+        job: Job,
+        rule: Callable[[Job], Job],
+        *,
+        due: float | Callable[[Job], float | None] | None,
+    ) -> Job:
+        """Apply a rule to a job and save it, reading it again whenever somebody was faster.
+
+        Saved even if nothing changed, so that `due` counts: what is not saved is listed again at
+        once. Whoever was faster may want something that this rule does not know of, so the job is
+        then due at once, too. A change that skips phases is saved step by step, for whoever
+        follows the journal. Raises `NotActing` if another supervisor has a newer lease,
+        `UnknownJob` if it is gone.
+        """
+        given = job
+        for _ in range(_TRIES):
+            epoch = self.tenure.epoch
+            after = rule(job)
+            when = due(after) if callable(due) else due
+            if job is not given:
+                when = 0.0
+            try:
+                standing = job
+                for phase in lifecycle.steps(job.phase, after.phase)[:-1]:
+                    started = after.started if phase is Phase.EXECUTING else standing.started
+                    step = replace(standing, phase=phase, started=started)
+                    standing = self.storage.save(
+                        step, expected=standing.version, epoch=epoch, due=0.0
+                    )
+                saved = self.storage.save(after, expected=standing.version, epoch=epoch, due=when)
+            except Conflict:
+                job = self.storage.read(job.id, doomed=True)
+                if job.version == standing.version:  # so it was the epoch
+                    self.tenure.lapse()
+                    raise NotActing from None
+                continue
+            if saved.phase is not job.phase:
+                log.info("job=%s phase=%s work=%s", saved.id, saved.phase, saved.work)
+            self.changed(saved.id)
+            return saved
+        raise Conflict(f"job {job.id} is being changed by others all the time")
+
+    def fresh(self, job_id: str) -> Job | None:
+        """The job as stored now, doomed or not; None if its row is gone."""
+        try:
+            return self.storage.read(job_id, doomed=True)
+        except UnknownJob:
+            return None
+
+    def definition(self, job: Job) -> JobDefinition:
+        """The description the job was made from, as it was then."""
+        return self.catalogue.read(job.definition)
+
+    def event(self, job: Job) -> Event | None:
+        """Where the job's wrapper reports; None if nothing of ours can be reached from there."""
+        if self.settings.event_url is None or job.tag is None:
+            return None
+        return Event(url=self.settings.event_url, token=self.data_dir.event_token(job.tag))
+
+    def task(self, job: Job) -> Task:
+        """All a manager needs of the job."""
+        return self.folders.task(job, self.definition(job), event=self.event(job))
+
+    def ours(self, job: Job) -> bool:
+        """The job is the configured manager's; another's waits until that one is back."""
+        return job.manager in ("", self.manager.name)
+
+    def disk_is_full(self) -> bool:
+        """Less than the configured space is left where job folders lie, or will lie."""
+        folder = self.folders.root.absolute()
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free < self.settings.min_free
+
+    def say(self, component: str, state: HealthState, sentence: str, since: datetime) -> None:
+        """Tell how a component is."""
+        health = Health(state=state, sentence=sentence, since=since, heartbeat=jobs.now())
+        self.storage.set_health(component, health)

@@ -1,0 +1,101 @@
+"""Bring home what an ended job has left, let the cluster forget it, and complete it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from opus_core import job as jobs
+from opus_core import lifecycle
+from opus_core.backends import Links, Task
+from opus_core.errors import NotFound, Unavailable
+from opus_core.job import Job, Result, Work
+from opus_core.supervisor.desk import Desk, pause
+from opus_core.supervisor.submit import ref_of
+
+log = logging.getLogger(__name__)
+
+
+class Fetcher:
+    """ENDED -> RELEASED, as `protocol.md` section 4 has it."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def attend(self, job: Job) -> None:
+        """Take one job that is ENDED to RELEASED, or try again later, without end."""
+        desk = self._desk
+        if job.work is not Work.ENDED:
+            return
+        task = desk.task(job)
+        try:
+            links = self._stop_what_is_left(job, task)
+            if links is None:
+                return
+            results: tuple[Result, ...] = ()
+            if links.begun and not job.doomed:
+                job, results = self._fetch(job, task)
+            desk.tenure.must()
+            desk.manager.delete(task)
+        except Unavailable as error:
+            self._try_again(job, error.sentence)
+            return
+        desk.change(
+            job,
+            lambda job: lifecycle.fetched(job, results, links.exit, now=jobs.now()),
+            due=0.0,
+        )
+        desk.storage.note(job.id, {"waiting": "", "fetching": ""})
+
+    def _stop_what_is_left(self, job: Job, task: Task) -> Links | None:
+        """Make sure that nothing of it runs or can begin; None if that needs another look.
+
+        After a won seal the scheduler is told once more, when whatever was on its way to it must
+        have arrived.
+        """
+        desk = self._desk
+        links = desk.manager.peek([task])[task.ref.tag]
+        if links.exit is not None:
+            return links
+        desk.tenure.must()
+        if not links.begun:
+            links = desk.manager.seal(task)
+        desk.manager.abort(ref_of(job))
+        if links.begun or not desk.manager.visible_after:
+            return links
+        present = jobs.now()
+        sealed = job.watch.sealed or present
+        left = desk.manager.visible_after - (present - sealed).total_seconds()
+        if left <= 0 and job.watch.sealed is not None:
+            return links
+        desk.change(
+            job, lambda job: replace(job, watch=replace(job.watch, sealed=sealed)), due=left
+        )
+        return None
+
+    def _fetch(self, job: Job, task: Task) -> tuple[Job, tuple[Result, ...]]:
+        desk = self._desk
+        desk.tenure.must()
+        desk.manager.get_results(task)
+        collected = desk.folders.results(job, desk.definition(job))
+        if collected.missing and not job.phase.over:
+            names = ", ".join(collected.missing)
+            message = f"the script ended well but did not write what it has to: {names}"
+            job = desk.change(
+                job, lambda job: lifecycle.unfetchable(job, message, now=jobs.now()), due=0.0
+            )
+        try:
+            desk.folders.note_results(job.id, collected.results)
+        except (NotFound, ValueError, TypeError) as error:
+            # Its script can reach the file; that is no reason to keep its results from anybody.
+            log.warning("job=%s has damaged its job.json: %s", job.id, error)
+        return job, collected.results
+
+    def _try_again(self, job: Job, reason: str) -> None:
+        log.warning("job=%s cannot be fetched yet: %s", job.id, reason)
+        self._desk.storage.note(job.id, {"fetching": f"fetching results: {reason}"})
+        self._desk.change(
+            job,
+            lambda job: replace(job, watch=replace(job.watch, attempts=job.watch.attempts + 1)),
+            due=lambda job: pause(job.watch.attempts - 1, first=1.0),
+        )

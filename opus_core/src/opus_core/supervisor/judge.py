@@ -1,0 +1,194 @@
+"""What becomes of one LIVE job, by its folder and by what the scheduler says of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+from opus_core import job as jobs
+from opus_core import lifecycle
+from opus_core.backends import Exit, Kind, Links, Ref, Status, Task
+from opus_core.errors import BackendUnavailable
+from opus_core.job import Job, Mark, Work
+from opus_core.supervisor.desk import Desk
+
+log = logging.getLogger(__name__)
+
+_AGAIN = 5.0  # [s] after which an abort that has shown no effect is repeated
+
+Rule = Callable[[Job], Job]
+Statuses = dict[str | None, Status]
+"""What the scheduler says of a job's submissions, by native id; empty if it was not asked."""
+
+# The same news of several submissions under one tag: the liveliest counts.
+_LIVELY = (
+    Kind.RUNNING,
+    Kind.SUSPENDED,
+    Kind.QUEUED,
+    Kind.HELD,
+    Kind.UNRECOGNISED,
+    Kind.ENDED,
+    Kind.GONE,
+)
+
+
+class Judge:
+    """Acts on the cluster where that is needed, and then saves the job once, if at all."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def needs_status(self, job: Job, links: Links) -> bool:
+        """The folder alone may not tell: the job is to be stopped, or waited long enough."""
+        if links.exit is not None:
+            return links.exit.reason == "term" and not job.marks
+        first = job.watch.gone or job.watch.over
+        return bool(job.marks) or (first is not None and self._left(job) <= 0)
+
+    def judge(
+        self,
+        job: Job,
+        links: Links,
+        statuses: Mapping[str | None, Status],
+        task: Task,
+        *,
+        due: bool,
+    ) -> Job:
+        """Take one step and answer the job; one that is `due` is saved whatever comes of it."""
+        desk = self._desk
+        rules: list[Rule] = []
+        if links.claimant is not None and links.claimed:
+            winner = desk.manager.native_id(links.claimant)
+            rules.append(self._stop_others(job, winner))
+            status = statuses.get(winner)
+        else:
+            status = _liveliest(statuses)
+        if links.exit is None:
+            rules += self._act(job, links, status, task)
+        else:
+            rules.append(self._exited(links.exit, status))
+
+        def rule(job: Job) -> Job:
+            for one in rules:
+                job = one(job)
+            return job
+
+        if not due and rule(job) == job:
+            return job
+        saved = desk.change(job, rule, due=self._due)
+        if saved.started is not None and job.started is None:
+            desk.storage.note(job.id, {"waiting": ""})
+        elif status is not None and status.reason and status.kind in (Kind.QUEUED, Kind.HELD):
+            desk.storage.note(job.id, {"waiting": status.reason})
+        return saved
+
+    def _exited(self, exit_: Exit, status: Status | None) -> Rule:
+        policy, present = self._desk.settings.policy, jobs.now()
+        return lambda job: lifecycle.exited(job, exit_, status, policy, now=present)
+
+    def _act(self, job: Job, links: Links, status: Status | None, task: Task) -> list[Rule]:
+        """Do what the job's marks ask for, and say what becomes of it."""
+        present, policy = jobs.now(), self._desk.settings.policy
+        rules: list[Rule] = []
+        if links.begun and job.started is None:
+            rules.append(partial(lifecycle.begun, instant=present, now=present))
+        if status is None or status.kind not in (Kind.ENDED, Kind.GONE):
+            rules += self._abort(job)
+        if status is None:
+            return rules
+        if status.kind is Kind.GONE:
+            return [*rules, self._gone(job, status, task)]
+        if status.kind is Kind.ENDED:
+            return [
+                *rules,
+                lambda job: lifecycle.ended_by_scheduler(job, status, policy, now=present),
+            ]
+        if status.kind is Kind.HELD and Mark.RESUME_REQUESTED in job.marks:
+            self._desk.tenure.must()
+            for ref in refs_of(job):
+                self._desk.manager.resume(ref)
+            rules.append(lifecycle.resumed)
+        return [*rules, lambda job: lifecycle.report(job, status, now=present)]
+
+    def _stop_others(self, job: Job, winner: str) -> Rule:
+        """Once the claim names one of several submissions, the others are told to leave."""
+        losers = [one for one in job.native_ids if one != winner]
+        if not losers:
+            return partial(lifecycle.claimed, native_id=winner)
+        log.warning("job=%s was submitted %d times; stopping %s", job.id, len(losers) + 1, losers)
+        self._desk.tenure.must()
+        try:
+            for native_id in losers:
+                self._desk.manager.abort(replace(refs_of(job)[0], native_id=native_id))
+        except BackendUnavailable as error:
+            # They leave by themselves as well, and must not hold up the one that counts.
+            log.warning("job=%s the others could not be stopped: %s", job.id, error.sentence)
+            return lambda job: lifecycle.adopt(job, [winner])
+        return partial(lifecycle.claimed, native_id=winner)
+
+    def _abort(self, job: Job) -> list[Rule]:
+        """Stop it if that is wanted, and again after a while, until it is seen to be over."""
+        if not (job.abort_requested or job.doomed):
+            return []
+        present = jobs.now()
+        last = job.watch.aborted
+        if last is not None and present - last < timedelta(seconds=_AGAIN):
+            return []
+        self._desk.tenure.must()
+        for ref in refs_of(job):
+            self._desk.manager.abort(ref)
+        return [partial(lifecycle.aborting, now=present)]
+
+    def _gone(self, job: Job, status: Status, task: Task) -> Rule:
+        """Neither the scheduler nor its history knows it: wait a grace time, seal, then say so."""
+        desk, present = self._desk, jobs.now()
+        if job.watch.gone is None or self._left(job) > 0:
+            return lambda job: lifecycle.report(job, status, now=present)
+        desk.tenure.must()
+        begun = desk.manager.seal(task).begun
+        if begun:
+            desk.manager.abort(Ref(tag=job.tag or "", submitted_at=job.submitted_at))
+        asked = f"the {desk.manager.name} manager and the job's folder"
+        return lambda job: lifecycle.lost(job, asked, begun=begun, now=present)
+
+    # -- when to look again
+
+    def _left(self, job: Job) -> float:
+        """How long an exit, or the scheduler's word, may still be late [s]; 0 or less: no more."""
+        first = job.watch.gone or job.watch.over or jobs.now()
+        grace = self._desk.settings.policy.grace
+        if job.watch.gone is not None:
+            # Nobody waits for the end of a job that is to be stopped.
+            unwanted = job.abort_requested or job.doomed
+            grace = max(0.0 if unwanted else grace, self._desk.manager.visible_after)
+        return grace - (jobs.now() - first).total_seconds()
+
+    def _due(self, job: Job) -> float | None:
+        """A job that only runs is looked at by polls and events; one in doubt also by the clock,
+        less often the longer that lasts."""
+        if job.work is not Work.LIVE:
+            return 0.0
+        if job.marks:
+            return 1.0 if job.watch.attempts < 2 else _AGAIN
+        first = job.watch.gone or job.watch.over
+        if first is None:
+            return None
+        left = self._left(job)
+        waited = (jobs.now() - first).total_seconds()
+        if left > 0:
+            return min(max(1.0, waited / 2), left)
+        return min(max(0.05, waited / 2), _AGAIN)
+
+
+def refs_of(job: Job) -> list[Ref]:
+    """Every submission of the job that is known."""
+    tag = job.tag or ""
+    ids: tuple[str | None, ...] = job.native_ids or (None,)
+    return [Ref(tag=tag, native_id=one, submitted_at=job.submitted_at) for one in ids]
+
+
+def _liveliest(statuses: Mapping[str | None, Status]) -> Status | None:
+    return min(statuses.values(), key=lambda one: _LIVELY.index(one.kind), default=None)

@@ -1,0 +1,288 @@
+"""Ask the manager about everything that is LIVE, in bulk, and have what it says judged."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+
+from opus_core import job as jobs
+from opus_core.backends import HealthState, Kind, Links, Live, Ref, Status, Task
+from opus_core.errors import BackendUnavailable, OpusError, UnknownJob
+from opus_core.job import Job, Phase, Work
+from opus_core.supervisor.desk import Desk, pause
+from opus_core.supervisor.judge import Judge, Statuses, refs_of
+from opus_core.supervisor.tenure import NotActing
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 1000  # jobs judged together
+
+_EXPECTED = {
+    Kind.QUEUED: {Phase.QUEUED, Phase.SUSPENDED},
+    Kind.HELD: {Phase.HELD},
+    Kind.RUNNING: {Phase.EXECUTING},
+    Kind.SUSPENDED: {Phase.SUSPENDED},
+}
+
+
+class Poller:
+    """One thread that polls by the clock and looks at jobs when somebody asks for it."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._judge = Judge(desk)
+        interval = desk.settings.poll_interval
+        self._interval = desk.manager.poll_interval if interval is None else interval
+        self._wake = threading.Condition()
+        self._asked: dict[str, bool] = {}  # and whether it is due
+        self._stopping = False
+        self._next_poll = 0.0
+        self._next_look = 0.0
+        self._since = jobs.now()
+        self._state: HealthState | None = None
+        self._unrecognised: set[str] = set()
+        self._doubtful: set[str] = set()  # over or gone by the scheduler's word, but not yet ended
+        self._thread = threading.Thread(target=self._run, name="opus-poll", daemon=True)
+
+    def start(self) -> None:
+        """Begin to poll."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is being judged, and no more."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=30)
+
+    def look_at(self, job_id: str, *, due: bool) -> None:
+        """Judge it soon: the first at once, then one question per event interval for all.
+
+        One that is due is saved whatever comes of it, so that it is not due for ever.
+        """
+        with self._wake:
+            self._asked[job_id] = due
+            self._wake.notify_all()
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """Jobs that wait to be looked at, so that nobody asks for them again."""
+        with self._wake:
+            return frozenset(self._asked)
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._stopping and self._pause() > 0:
+                    self._wake.wait(self._pause())
+                if self._stopping:
+                    return
+            try:
+                if not self._desk.tenure.wait(1.0):
+                    continue
+                self._turn()
+            except NotActing:
+                continue
+            except OpusError as error:
+                log.warning("polling was put off: %s", error.sentence)
+                self._rest()
+            except Exception:
+                log.exception("polling failed")
+                self._rest()
+
+    def _rest(self) -> None:
+        with self._wake:
+            if not self._stopping:
+                self._wake.wait(1.0)
+
+    def _pause(self) -> float:
+        present = time.monotonic()
+        if self._asked:
+            return min(self._next_look, self._next_poll) - present
+        return self._next_poll - present
+
+    def _turn(self) -> None:
+        if time.monotonic() >= self._next_poll:
+            begin = time.monotonic()
+            try:
+                self._poll()
+            finally:
+                # A scheduler that answers slowly is asked less: five times what it took.
+                took = time.monotonic() - begin
+                self._next_poll = time.monotonic() + max(self._interval, 5 * took)
+        with self._wake:
+            asked = dict(list(self._asked.items())[:_AT_ONCE])
+        if asked and time.monotonic() >= self._next_look:
+            begin = time.monotonic()
+            try:
+                self._look(asked, {}, due={job_id for job_id, due in asked.items() if due})
+            finally:
+                with self._wake:
+                    for job_id in asked:
+                        del self._asked[job_id]
+                took = time.monotonic() - begin
+                rest = max(self._desk.settings.event_interval, min(took, self._interval))
+                self._next_look = time.monotonic() + rest
+
+    # -- asking
+
+    def _poll(self) -> None:
+        lives = list(self._desk.storage.live())
+        self._doubtful &= {live.id for live in lives}
+        if not lives:
+            self._healthy()
+            return
+        statuses = self._ask([live.ref for live in lives])
+        # While the scheduler does not answer the folders still tell what has ended.
+        news = {
+            live.id
+            for live in lives
+            if statuses is None or self._is_news(live, statuses.get(live.ref))
+        }
+        known: dict[str, Statuses] = {}
+        for live in lives:
+            if statuses is not None and live.id in news and live.ref in statuses:
+                known.setdefault(live.id, {})[live.ref.native_id] = statuses[live.ref]
+        ids = list(dict.fromkeys(live.id for live in lives if live.id in news))
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            self._look(some, known, ask=statuses is not None)
+
+    def _ask(self, refs: Sequence[Ref]) -> Mapping[Ref, Status] | None:
+        """One question for all; None, and health says so, if it could not be asked."""
+        try:
+            statuses = self._desk.manager.get_status(refs)
+        except BackendUnavailable as error:
+            self._unhealthy(error.sentence)
+            return None
+        self._healthy()
+        return statuses
+
+    def _is_news(self, live: Live, status: Status | None) -> bool:
+        if status is None:
+            return False
+        if status.kind is Kind.UNRECOGNISED:
+            if status.native_state not in self._unrecognised:
+                self._unrecognised.add(status.native_state)
+                log.warning(
+                    "job=%s the cluster says %r, which the %s manager has no word for",
+                    live.id,
+                    status.native_state,
+                    self._desk.manager.name,
+                )
+            return False
+        return live.id in self._doubtful or live.phase not in _EXPECTED.get(status.kind, set())
+
+    # -- looking
+
+    def _look(
+        self,
+        job_ids: Collection[str],
+        known: Mapping[str, Statuses],
+        *,
+        due: Collection[str] = (),
+        ask: bool = True,
+    ) -> None:
+        """Peek into the jobs' folders, ask about those where that may not be enough, and judge.
+
+        `known` is what has been asked already; without `ask` the scheduler is left alone.
+        """
+        desk = self._desk
+        found = [job for job in map(desk.fresh, job_ids) if job and job.work is Work.LIVE]
+        tasks: dict[str, Task] = {}
+        for job in found:
+            try:
+                if desk.ours(job):
+                    tasks[job.id] = desk.task(job)
+            except Exception:
+                log.exception("job=%s its description cannot be read", job.id)
+                self._put_off(job)
+        found = [job for job in found if job.id in tasks]
+        if not found:
+            return
+        try:
+            links = self._peek(list(tasks.values()))
+        except BackendUnavailable as error:
+            self._unhealthy(error.sentence)
+            for job in found:
+                if job.id in due:
+                    self._put_off(job)
+            return
+        seen = {job.id: links[job.tag] for job in found if job.tag in links}
+        found = [job for job in found if job.id in seen]
+        if ask:
+            doubtful = [
+                job
+                for job in found
+                if job.id not in known and self._judge.needs_status(job, seen[job.id])
+            ]
+            known = {**known, **self._statuses(doubtful)}
+        for job in found:
+            try:
+                judged = self._judge.judge(
+                    job, seen[job.id], known.get(job.id, {}), tasks[job.id], due=job.id in due
+                )
+                watch = judged.watch
+                if judged.work is Work.LIVE and (watch.over or watch.gone):
+                    self._doubtful.add(job.id)
+                else:
+                    self._doubtful.discard(job.id)
+            except NotActing:
+                raise
+            except UnknownJob:
+                continue
+            except OpusError as error:
+                log.warning("job=%s could not be judged: %s", job.id, error.sentence)
+                self._put_off(job)
+            except Exception:
+                log.exception("job=%s could not be judged", job.id)
+                self._put_off(job)
+
+    def _peek(self, tasks: Sequence[Task]) -> dict[str, Links]:
+        """The links of all; one folder that cannot be read must not hide the others."""
+        try:
+            return self._desk.manager.peek(tasks)
+        except BackendUnavailable:
+            raise
+        except Exception:
+            log.exception("folders could not be looked into together")
+        found: dict[str, Links] = {}
+        for task in tasks:
+            try:
+                found |= self._desk.manager.peek([task])
+            except Exception:
+                log.exception("job=%s its folder could not be looked into", task.job_id)
+        return found
+
+    def _statuses(self, doubtful: Sequence[Job]) -> dict[str, Statuses]:
+        refs = {ref: job.id for job in doubtful for ref in refs_of(job)}
+        answers = (self._ask(list(refs)) if refs else None) or {}
+        known: dict[str, Statuses] = {}
+        for ref, status in answers.items():
+            known.setdefault(refs[ref], {})[ref.native_id] = status
+        return known
+
+    def _put_off(self, job: Job) -> None:
+        """Look at the job again in a while; a poll may do so before."""
+        try:
+            self._desk.change(job, lambda job: job, due=pause(0))
+        except UnknownJob:
+            return
+
+    # -- health
+
+    def _healthy(self) -> None:
+        self._say(HealthState.OK, f"the {self._desk.manager.name} manager answers")
+
+    def _unhealthy(self, sentence: str) -> None:
+        self._say(HealthState.DOWN, f"the {self._desk.manager.name} manager: {sentence}")
+
+    def _say(self, state: HealthState, sentence: str) -> None:
+        if state is self._state:
+            return
+        self._state, self._since = state, jobs.now()
+        self._desk.say("manager", state, sentence, self._since)
+        log.log(logging.INFO if state is HealthState.OK else logging.WARNING, "%s", sentence)

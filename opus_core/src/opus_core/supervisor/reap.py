@@ -1,0 +1,85 @@
+"""Destroy jobs whose time has come, and remove what clients have deleted."""
+
+from __future__ import annotations
+
+import logging
+
+from opus_core import job as jobs
+from opus_core import lifecycle
+from opus_core.errors import Conflict, UnknownJob
+from opus_core.job import Job, Phase, Work
+from opus_core.supervisor.desk import Desk
+from opus_core.supervisor.tenure import NotActing
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 200
+
+
+class Reaper:
+    """The end of jobs, as `protocol.md` section 5 has it: folder first, row last."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._waiting: set[str] = set()  # expired, but held up by the cluster
+
+    def attend(self, job: Job) -> None:
+        """Remove a doomed job that the cluster is done with; each step is safe twice."""
+        if not job.doomed or job.work not in (Work.NONE, Work.RELEASED):
+            return
+        desk = self._desk
+        desk.tenure.must()
+        desk.folders.remove(job.id)
+        try:
+            desk.storage.delete(job.id, expected=job.version)
+        except Conflict:
+            log.debug("job=%s changed while it was removed; once more", job.id)
+        else:
+            log.info("job=%s removed", job.id)
+
+    def destroy_expired(self) -> None:
+        """Doom, or archive, all jobs past their destruction time."""
+        desk = self._desk
+        while True:
+            # Those that wait for the cluster stay in front, and must not hide the others.
+            asked = _AT_ONCE + len(self._waiting)
+            expired = desk.storage.expired(asked)
+            self._waiting &= {job_id for job_id, _ in expired}
+            moved = False
+            for job_id, version in expired:
+                desk.tenure.must()
+                moved |= self._destroy(job_id, version)
+            if not moved or len(expired) < asked:
+                return
+
+    def _destroy(self, job_id: str, version: int) -> bool:
+        """Take one job a step further; False if that has to wait for somebody else."""
+        desk = self._desk
+        job = desk.fresh(job_id)
+        if job is None or job.doomed or job.version != version:
+            return False  # whoever changed it may have put its destruction off
+        destruction = job.destruction
+        rule = self._archive if desk.settings.archive else self._doom
+        after = rule(job)
+        if after == job:
+            self._waiting.add(job_id)  # it is being aborted or fetched; its turn comes after that
+            return False
+        try:
+            if after.phase is Phase.ARCHIVED:
+                desk.folders.remove_results(job_id)
+            desk.change(
+                job, lambda job: rule(job) if job.destruction == destruction else job, due=0
+            )
+        except (NotActing, UnknownJob):
+            return False
+        except Exception:
+            log.exception("job=%s could not be destroyed", job_id)
+            self._waiting.add(job_id)
+            return False
+        return True
+
+    def _doom(self, job: Job) -> Job:
+        return lifecycle.doom(job, now=jobs.now())
+
+    def _archive(self, job: Job) -> Job:
+        return lifecycle.archive(job, now=jobs.now())

@@ -1,0 +1,123 @@
+"""What holds for every back end, and how the kit makes and closes its instances."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import pytest
+
+from opus_core.backends import Backend
+
+B = TypeVar("B", bound=Backend)
+
+
+class Instances(Generic[B]):
+    """Makes instances on the same data, and closes what is left open."""
+
+    def __init__(self, make: Callable[[], B], prepare: Callable[[B], None]) -> None:
+        self._make = make
+        self._prepare = prepare
+        self._opened: list[B] = []
+
+    def open(self) -> B:
+        """One more instance, as another process would make it."""
+        instance = self._make()
+        self._opened.append(instance)
+        self._prepare(instance)
+        return instance
+
+    def restart(self, instance: B) -> B:
+        """Close this instance and answer a new one on the same data."""
+        self._opened.remove(instance)
+        instance.close()
+        return self.open()
+
+    def close(self) -> None:
+        """Close what is still open."""
+        while self._opened:
+            self._opened.pop().close()
+
+
+class BackendContract(Generic[B]):
+    """The promises of `Backend`. Subclasses supply the fixtures `make` and `instances`."""
+
+    @pytest.fixture
+    def make(self) -> Callable[[], B]:
+        """The one fixture an author supplies: a callable that makes an instance.
+
+        Each call makes another instance on the same data, as a restart or a second process does;
+        each test gets data of its own.
+        """
+        pytest.fail(
+            f"{type(self).__name__} needs a fixture: `@pytest.fixture def make(self, tmp_path):"
+            " return lambda: YourBackend(YourBackend.Options(...))`"
+        )
+
+    def test_its_name_is_lower_case_letters_digits_and_underscores(
+        self, make: Callable[[], B]
+    ) -> None:
+        assert re.fullmatch(r"[a-z0-9_]+", make().name)
+
+    def test_it_says_what_it_is_about_in_one_sentence(self, make: Callable[[], B]) -> None:
+        about = make().about
+        assert about.strip() == about, "white space around the sentence"
+        assert about, "nothing is said"
+        assert "\n" not in about, "more than one line"
+
+    def test_its_options_are_a_frozen_dataclass_of_plain_fields(
+        self, make: Callable[[], B]
+    ) -> None:
+        options = make().Options
+        assert is_dataclass(options), f"{options} is not a dataclass"
+        assert options.__dataclass_params__.frozen, f"{options} is not frozen"  # type: ignore[attr-defined]
+        hints = typing.get_type_hints(options)
+        odd = [one.name for one in fields(options) if not _plain(hints[one.name])]
+        assert not odd, f"configuration cannot fill the options {odd}"
+
+    def test_making_an_instance_opens_nothing(self, make: Callable[[], B]) -> None:
+        threads, files = set(threading.enumerate()), _open_files()
+        instance = make()
+        assert _open_files() <= files, "__init__ has opened a file descriptor"
+        assert set(threading.enumerate()) <= threads, "__init__ has started a thread"
+        instance.close()
+
+    def test_check_is_content_with_what_works(self, instances: Instances[B]) -> None:
+        instances.open().check()
+
+    def test_close_is_safe_twice(self, instances: Instances[B]) -> None:
+        instance = instances.open()
+        instances.restart(instance)
+        instance.close()
+
+
+def _plain(hint: Any) -> bool:  # noqa: ANN401
+    """Whether the configuration knows how to fill a field of this type; None may be allowed."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return all(_plain(one) for one in arguments if one is not type(None))
+    if origin is tuple:
+        return arguments == (str, ...)
+    if origin in (dict, Mapping):
+        return arguments == (str, str)
+    return hint in (str, int, float, bool, Path)
+
+
+def _open_files() -> set[str]:
+    """Open descriptors, without the one that listing them took."""
+    return {name for name in os.listdir("/dev/fd") if _is_open(int(name))}
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True

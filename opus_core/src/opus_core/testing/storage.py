@@ -1,0 +1,26 @@
+"""The contract of `Storage`: every promise of its docstrings as a test."""
+
+from __future__ import annotations
+
+from opus_core.testing.storage_jobs import JobPromises
+from opus_core.testing.storage_journal import JournalPromises
+from opus_core.testing.storage_limits import LimitPromises
+from opus_core.testing.storage_lists import ListPromises
+from opus_core.testing.storage_queue import QueuePromises
+from opus_core.testing.storage_records import RecordPromises
+
+
+class StorageContract(
+    JobPromises, LimitPromises, ListPromises, JournalPromises, QueuePromises, RecordPromises
+):
+    """Inherit it and say how an instance is made; every call is another one on the same data.
+
+        class TestMyStorage(StorageContract):
+            @pytest.fixture
+            def make(self, tmp_path):
+                return lambda: MyStorage(MyStorage.Options(path=tmp_path / "opus.db"))
+
+    Two more fixtures may be overridden, else what they are for is skipped: `pass_time`, a
+    callable that puts the storage's clock forward by so many seconds, and `make_newer`, a
+    callable that makes the stored schema look newer than the code.
+    """

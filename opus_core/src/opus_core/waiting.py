@@ -1,0 +1,155 @@
+"""Waiting for changes: one watcher a process, any number of waiters, an admission budget.
+
+A blocked thread is cheap; more waiters than threads stop a server. So a waiter needs a slot, and
+whoever gets none is answered at once with the present state, which UWS 1.1 section 2.2.1.2
+allows. A waiter costs no query while it waits: one thread follows the journal while anybody
+waits, and wakes those whose job has changed. Changes made in this process wake them at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opus_core.backends import Storage
+from opus_core.errors import Gap, OpusError
+
+log = logging.getLogger(__name__)
+
+_CYCLE = 1.0  # [s] between two looks at whether anybody still waits
+
+
+class Waiter:
+    """One waiter's place; made by `Watcher.waiter`."""
+
+    def __init__(self, *, admitted: bool) -> None:
+        self.admitted = admitted
+        self._woken = threading.Event()
+
+    def wake(self) -> None:
+        """Something concerning this waiter has changed, or the server is closing."""
+        self._woken.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Block until woken, at most `seconds`; answers at once without a slot.
+
+        True: woken, so look again. False: the time is up, or there was no slot.
+        """
+        if not self.admitted or seconds <= 0:
+            return False
+        woken = self._woken.wait(seconds)
+        self._woken.clear()
+        return woken
+
+
+class Watcher:
+    """Follows the journal for all waiters of this process."""
+
+    def __init__(self, storage: Storage, *, slots: int, per_user: int) -> None:
+        self._storage = storage
+        self._slots = slots
+        self._per_user = per_user
+        self._lock = threading.Lock()
+        self._waiters: dict[str, set[Waiter]] = {}
+        self._users: Counter[str] = Counter()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._closed = threading.Event()
+
+    @contextmanager
+    def waiter(self, job_id: str, user: str) -> Iterator[Waiter]:
+        """A place to wait for changes of one job, in the name of a quota key.
+
+        Enter it before reading the job: no change after that is missed. Where the budget is used
+        up the place is not admitted, and its `wait` returns at once.
+        """
+        waiter = self._admit(job_id, user)
+        if not waiter.admitted:
+            yield waiter
+            return
+        try:
+            self._follow()
+            yield waiter
+        finally:
+            with self._lock:
+                places = self._waiters.get(job_id, set())
+                places.discard(waiter)
+                if not places:
+                    self._waiters.pop(job_id, None)
+                self._users[user] -= 1
+                if self._users[user] <= 0:
+                    del self._users[user]
+
+    def changed(self, job_id: str) -> None:
+        """A job was changed by this process: wake its waiters at once."""
+        with self._lock:
+            for waiter in self._waiters.get(job_id, ()):
+                waiter.wake()
+
+    def close(self) -> None:
+        """Wake everybody and admit nobody any more, so that a server can stop; safe twice."""
+        with self._lock:
+            self._closing = True
+            for places in self._waiters.values():
+                for waiter in places:
+                    # A closed waiter must not block again: its slot is taken away.
+                    waiter.admitted = False
+                    waiter.wake()
+            thread = self._thread
+        self._closed.set()
+        if thread is not None:
+            thread.join(timeout=2 * _CYCLE)
+
+    def _admit(self, job_id: str, user: str) -> Waiter:
+        with self._lock:
+            full = self._closing or sum(self._users.values()) >= self._slots
+            if full or self._users[user] >= self._per_user:
+                return Waiter(admitted=False)
+            waiter = Waiter(admitted=True)
+            self._users[user] += 1
+            self._waiters.setdefault(job_id, set()).add(waiter)
+            return waiter
+
+    def _follow(self) -> None:
+        """Start the thread unless it runs; where it begins is read before the waiter goes on."""
+        with self._lock:
+            if self._thread is not None or self._closing:
+                return
+            position, _ = self._storage.changes(-1)
+            self._thread = threading.Thread(
+                target=self._run, args=(position,), name="opus-watcher", daemon=True
+            )
+            self._thread.start()
+
+    def _run(self, position: int) -> None:
+        while True:
+            with self._lock:
+                if not self._waiters or self._closing:
+                    self._thread = None
+                    return
+            try:
+                if not self._storage.wait_change(position, _CYCLE):
+                    continue
+                position, changes = self._storage.changes(position)
+            except Gap as gap:
+                position = gap.newest
+                self._wake_all()
+            except OpusError as error:
+                # The storage is away: waiters are bounded by their own time.
+                log.warning("cannot follow the journal: %s", error.sentence)
+                self._closed.wait(1.0)
+            except Exception:
+                log.exception("cannot follow the journal")
+                self._closed.wait(1.0)
+            else:
+                for change in changes:
+                    self.changed(change.job_id)
+
+    def _wake_all(self) -> None:
+        with self._lock:
+            for places in self._waiters.values():
+                for waiter in places:
+                    waiter.wake()

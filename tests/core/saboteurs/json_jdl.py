@@ -1,0 +1,81 @@
+"""A small job description format in JSON: the reference that the saboteurs of `Jdl` break."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from types import MappingProxyType
+
+from opus_core.backends import Bundle, Jdl
+from opus_core.definition import (
+    GeneratedDescription,
+    JobDefinition,
+    Option,
+    ParameterDescription,
+    ParameterType,
+    UsedDescription,
+)
+from opus_core.errors import CannotCarry, JdlError
+
+LARGEST = 2 * 2**20  # [byte]
+MARK = "opus-json-1"
+
+
+class JsonJdl(Jdl):
+    """Every field but `extensions`, for which it has no word; the script lies beside it."""
+
+    name = "json"
+    about = "Job descriptions as JSON, for the tests"
+    suffix = ".json"
+    media_type = "application/json"
+
+    def recognises(self, head):
+        return head.startswith(b'{"format": "' + MARK.encode() + b'"')
+
+    def loads(self, data, files=MappingProxyType({})):
+        if len(data) > LARGEST:
+            raise JdlError(f"{len(data)} bytes are too many; {LARGEST} are the most")
+        try:
+            found = json.loads(data)
+            script = files.get("script", b"").decode()
+        except json.JSONDecodeError as error:
+            raise JdlError(f"this is not JSON: {error.msg}", line=error.lineno) from None
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise JdlError(f"this is not JSON: {type(error).__name__}") from None
+        if not isinstance(found, dict) or found.pop("format", None) != MARK:
+            raise JdlError(f"this has no format {MARK!r}")
+        try:
+            definition = self.build(found)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise JdlError(f"this does not describe a job: {error!r}") from None
+        return dataclasses.replace(definition, script=script)
+
+    def build(self, found):
+        lists = {
+            "parameters": tuple(
+                ParameterDescription(
+                    **one
+                    | {
+                        "type": ParameterType(one["type"]),
+                        "options": tuple(Option(**option) for option in one["options"]),
+                    }
+                )
+                for one in found["parameters"]
+            ),
+            "used": tuple(UsedDescription(**one) for one in found["used"]),
+            "generated": tuple(GeneratedDescription(**one) for one in found["generated"]),
+        }
+        return JobDefinition(**found | lists)
+
+    def dumps(self, definition, *, lossy=False):
+        lost = self.lost(definition)
+        if lost and not lossy:
+            raise CannotCarry(self.name, lost)
+        fields = dataclasses.asdict(definition)
+        del fields["extensions"]
+        script = fields.pop("script").encode()
+        data = json.dumps({"format": MARK, **fields}, indent=1).replace("\n ", " ", 1)
+        return Bundle(data=data.replace("{ ", "{", 1).encode(), files={"script": script})
+
+    def lost(self, definition):
+        return ["extensions"] if definition.extensions else []

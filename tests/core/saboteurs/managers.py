@@ -1,0 +1,100 @@
+"""Managers with one promise broken each, of those that every back end makes."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from core.saboteurs.process_manager import ProcessManager
+from core.saboteurs.registry import breaks
+from opus_core.errors import ConfigError
+from opus_core.testing.manager_kit import ManagerKit
+
+
+def fixtures(back_end):
+    """How a test class makes instances of a saboteur, and breaks and spoils things for it."""
+
+    @pytest.fixture
+    def make(self, tmp_path):
+        return lambda: back_end(back_end.Options(folder=tmp_path / "manager"))
+
+    @pytest.fixture
+    def unavailable(self, tmp_path):
+        @contextmanager
+        def down():
+            (tmp_path / "manager" / "down").touch()
+            yield
+            (tmp_path / "manager" / "down").unlink()
+
+        return down
+
+    @pytest.fixture
+    def rejected(self, tmp_path):
+        return lambda task: replace(task, folder=tmp_path / "nowhere")
+
+    @pytest.fixture
+    def held(self):
+        return lambda task: replace(task, options={"hold": "yes"})
+
+    return {"make": make, "unavailable": unavailable, "rejected": rejected, "held": held}
+
+
+class Saboteur(ProcessManager):
+    """Shorthands for what follows."""
+
+    def change(self, found):
+        """What `get_status` makes of the truth."""
+        return found
+
+    def get_status(self, refs):
+        return {ref: self.change(one) for ref, one in super().get_status(refs).items()}
+
+
+@breaks(ManagerKit, "test_its_name_is_lower_case_letters_digits_and_underscores")
+class Misnamed(Saboteur):
+    name = "Process manager"
+
+
+@breaks(ManagerKit, "test_it_says_what_it_is_about_in_one_sentence")
+class Wordless(Saboteur):
+    about = " "
+
+
+@dataclass
+class ThawedOptions:
+    folder: Path
+
+
+@breaks(ManagerKit, "test_its_options_are_a_frozen_dataclass_of_plain_fields")
+class Thawed(Saboteur):
+    Options = ThawedOptions
+
+
+@breaks(ManagerKit, "test_making_an_instance_opens_nothing")
+class OpensAtOnce(Saboteur):
+    def __init__(self, options):
+        super().__init__(options)
+        self.file = Path(os.devnull).open()
+
+    def close(self):
+        self.file.close()
+
+
+@breaks(ManagerKit, "test_check_is_content_with_what_works")
+class NeverContent(Saboteur):
+    def check(self):
+        raise ConfigError("this cannot work here")
+
+
+@breaks(ManagerKit, "test_close_is_safe_twice")
+class ClosesOnce(Saboteur):
+    closed = False
+
+    def close(self):
+        if self.closed:
+            raise ValueError("closed already")
+        self.closed = True

@@ -1,0 +1,531 @@
+"""Storages with one promise broken each, about single jobs and what all back ends promise."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from core.saboteurs.registry import breaks
+from opus_core.backends import SUPERVISOR
+from opus_core.errors import ConfigError, Conflict, JobExists, NotFound, UnknownJob
+from opus_core.job import Watch, Work
+from opus_core.testing.memory import MemoryStorage
+from opus_core.testing.storage_jobs import JobPromises
+from opus_core.testing.storage_records import RecordPromises
+
+MOMENT = 0.004  # [s] in which somebody else comes between; long against a thread's switch
+
+
+def fixtures(back_end):
+    """How a test class makes instances of a saboteur."""
+
+    @pytest.fixture
+    def make(self):
+        universe = uuid.uuid4().hex
+        yield lambda: back_end(back_end.Options(universe=universe))
+        MemoryStorage.forget(universe)
+
+    @pytest.fixture
+    def pass_time(self, make):
+        return make().pass_time
+
+    @pytest.fixture
+    def make_newer(self, make):
+        return make().make_newer
+
+    return {"make": make, "pass_time": pass_time, "make_newer": make_newer}
+
+
+class Saboteur(MemoryStorage):
+    """Shorthands for what follows."""
+
+    def stored(self, job_id):
+        row = self.universe.rows.get(job_id)
+        return row.job if row else None
+
+    def put(self, job):
+        """Change what is stored behind everybody's back."""
+        self.universe.rows[job.id].job = job
+        return job
+
+    def write(self, job, old, new):
+        """An entry in the journal that nobody asked for."""
+        with self.universe.changed:
+            self._journal(job, old, new)
+
+    @contextmanager
+    def pretending(self, change):
+        """Show other jobs than those stored, for as long as it lasts; None: none."""
+        with self.universe.changed:
+            kept = self.universe.rows
+            shown = {key: replace(row, job=change(row.job)) for key, row in kept.items()}
+            self.universe.rows = {key: row for key, row in shown.items() if row.job}
+            try:
+                yield
+            finally:
+                self.universe.rows = kept
+
+
+# --- what every back end promises ---
+
+
+@breaks(RecordPromises, "test_its_name_is_lower_case_letters_digits_and_underscores")
+class Misnamed(Saboteur):
+    name: ClassVar[str] = "Memory storage!"
+
+
+@breaks(RecordPromises, "test_it_says_what_it_is_about_in_one_sentence")
+class Wordless(Saboteur):
+    about: ClassVar[str] = ""
+
+
+@dataclass
+class ThawedOptions:
+    universe: str = "main"
+
+
+@breaks(RecordPromises, "test_its_options_are_a_frozen_dataclass_of_plain_fields")
+class Thawed(Saboteur):
+    Options = ThawedOptions
+
+
+@dataclass(frozen=True)
+class OddOptions:
+    universe: str = "main"
+    port: complex = 1j
+
+
+@breaks(RecordPromises, "test_its_options_are_a_frozen_dataclass_of_plain_fields")
+class OddlyOptioned(Saboteur):
+    Options = OddOptions
+
+
+@breaks(RecordPromises, "test_making_an_instance_opens_nothing")
+class OpensAtOnce(Saboteur):
+    def __init__(self, options):
+        super().__init__(options)
+        self.file = Path(os.devnull).open()
+
+    def close(self):
+        self.file.close()
+
+
+@breaks(RecordPromises, "test_check_is_content_with_what_works")
+class NeverContent(Saboteur):
+    def check(self):
+        raise ConfigError("this cannot work here")
+
+
+@breaks(RecordPromises, "test_close_is_safe_twice")
+class ClosesOnce(Saboteur):
+    closed = False
+
+    def close(self):
+        if self.closed:
+            raise ValueError("closed already")
+        self.closed = True
+
+
+# --- jobs come back ---
+
+
+@breaks(JobPromises, "test_add_keeps_a_job_byte_for_byte")
+class AddStrips(Saboteur):
+    def add(self, job, *, limits=None):
+        stripped = tuple(replace(one, value=one.value.strip()) for one in job.parameters)
+        return super().add(replace(job, parameters=stripped), limits=limits)
+
+
+@breaks(JobPromises, "test_save_keeps_a_job_byte_for_byte")
+class SaveForgetsTheWatch(Saboteur):
+    def save(self, job, **how):
+        return super().save(replace(job, watch=Watch()), **how)
+
+
+@breaks(JobPromises, "test_the_idempotency_key_of_a_job_is_kept")
+class AsciiKeys(Saboteur):
+    def add(self, job, *, limits=None):
+        added = super().add(job, limits=limits)
+        if job.idempotency:
+            key = job.idempotency.key.encode("ascii", "ignore").decode()
+            self.put(replace(added, idempotency=replace(job.idempotency, key=key)))
+        return added
+
+
+@breaks(JobPromises, "test_jobs_survive_a_restart")
+class WritesLater(Saboteur):
+    def close(self):
+        self.universe.rows.clear()
+
+
+@breaks(
+    JobPromises,
+    "test_what_one_instance_saved_another_reads",
+    "test_two_writers_of_one_version_never_both_succeed",
+)
+class ReadsItsOwnCache(Saboteur):
+    def __init__(self, options):
+        super().__init__(options)
+        self.cache = {}
+
+    def add(self, job, *, limits=None):
+        self.cache[job.id] = super().add(job, limits=limits)
+        return self.cache[job.id]
+
+    def save(self, job, **how):
+        self.cache[job.id] = super().save(job, **how)
+        return self.cache[job.id]
+
+    def read(self, job_id, *, doomed=False):
+        fresh = super().read(job_id, doomed=doomed)
+        return replace(self.cache.get(job_id, fresh), job_info=fresh.job_info)
+
+
+@breaks(JobPromises, "test_a_stored_job_shares_nothing_mutable_with_the_caller")
+class SharesMappings(Saboteur):
+    def add(self, job, *, limits=None):
+        added = super().add(job, limits=limits)
+        self.put(replace(job, version=1))
+        return added
+
+
+# --- add ---
+
+
+@breaks(JobPromises, "test_add_gives_version_1_whatever_the_job_says")
+class BelievesTheVersion(Saboteur):
+    def add(self, job, *, limits=None):
+        added = super().add(job, limits=limits)
+        return self.put(replace(added, version=max(1, job.version)))
+
+
+@breaks(
+    JobPromises,
+    "test_add_refuses_an_id_that_is_taken",
+    "test_one_of_two_that_add_the_same_id_wins",
+)
+class AddReplaces(Saboteur):
+    def add(self, job, *, limits=None):
+        self.universe.rows.pop(job.id, None)
+        return super().add(job, limits=limits)
+
+
+@breaks(JobPromises, "test_one_of_two_that_add_the_same_id_wins")
+class AddLooksFirst(Saboteur):
+    def add(self, job, *, limits=None):
+        if self.stored(job.id):
+            raise JobExists("taken")
+        time.sleep(MOMENT)
+        with self.universe.changed:
+            self.universe.rows.pop(job.id, None)
+            return super().add(job, limits=limits)
+
+
+# --- read and summary ---
+
+
+@breaks(JobPromises, "test_read_of_an_unknown_job_raises")
+class ReadsVaguely(Saboteur):
+    def read(self, job_id, *, doomed=False):
+        if not any(change.job_id == job_id for change in self.universe.journal):
+            raise NotFound("no such thing")
+        return super().read(job_id, doomed=doomed)
+
+
+@breaks(JobPromises, "test_read_finds_a_doomed_job_only_if_asked_to")
+class ReadsTheDoomed(Saboteur):
+    def read(self, job_id, *, doomed=False):
+        return super().read(job_id, doomed=True)
+
+
+@breaks(JobPromises, "test_summary_is_the_row_of_the_job")
+class SummaryLosesRunId(Saboteur):
+    def summary(self, job_id):
+        return replace(super().summary(job_id), run_id=None)
+
+
+@breaks(JobPromises, "test_summary_of_an_unknown_job_raises")
+class SummaryOfNothing(Saboteur):
+    def summary(self, job_id):
+        return super().summary(job_id) if self.stored(job_id) else None
+
+
+@breaks(JobPromises, "test_summary_does_not_know_a_doomed_job")
+class SummaryOfTheDoomed(Saboteur):
+    def summary(self, job_id):
+        job = self.stored(job_id)
+        if job is None:
+            raise UnknownJob(job_id)
+        return job.summary()
+
+
+# --- save ---
+
+
+@breaks(JobPromises, "test_save_adds_one_to_the_version")
+class SaveBelievesTheVersion(Saboteur):
+    def save(self, job, **how):
+        saved = super().save(job, **how)
+        return self.put(replace(saved, version=max(saved.version, job.version)))
+
+
+@breaks(JobPromises, "test_save_of_another_version_is_a_conflict")
+class ForgivesTheFuture(Saboteur):
+    def save(self, job, *, expected, **how):
+        stored = self.stored(job.id)
+        if stored and stored.version < expected:
+            expected = stored.version
+        return super().save(job, expected=expected, **how)
+
+
+@breaks(JobPromises, "test_two_writers_of_one_version_never_both_succeed")
+class ComparesThenSets(Saboteur):
+    def save(self, job, *, expected, **how):
+        stored = self.stored(job.id)
+        if stored is None or stored.version != expected:
+            return super().save(job, expected=expected, **how)
+        time.sleep(MOMENT)
+        with self.universe.changed:
+            self.put(replace(self.stored(job.id), version=expected))
+            return super().save(job, expected=expected, **how)
+
+
+@breaks(JobPromises, "test_save_of_a_job_never_stored_raises")
+class SaveAdds(Saboteur):
+    def save(self, job, **how):
+        if not any(change.job_id == job.id for change in self.universe.journal):
+            return self.add(job)
+        return super().save(job, **how)
+
+
+@breaks(JobPromises, "test_save_changes_a_doomed_job")
+class SaveShunsTheDoomed(Saboteur):
+    def save(self, job, **how):
+        if self.stored(job.id) and self.stored(job.id).doomed:
+            raise UnknownJob(job.id)
+        return super().save(job, **how)
+
+
+@breaks(JobPromises, "test_save_never_changes_when_a_job_was_created")
+class SaveMovesCreation(Saboteur):
+    def save(self, job, **how):
+        return self.put(replace(super().save(job, **how), created=job.created))
+
+
+@breaks(JobPromises, "test_save_never_changes_the_idempotency_key")
+class SaveDropsTheKey(Saboteur):
+    def save(self, job, **how):
+        return self.put(replace(super().save(job, **how), idempotency=job.idempotency))
+
+
+@breaks(JobPromises, "test_save_never_changes_job_info")
+class SaveWritesInfo(Saboteur):
+    def save(self, job, **how):
+        return self.put(replace(super().save(job, **how), job_info=job.job_info))
+
+
+@breaks(JobPromises, "test_save_under_an_older_epoch_than_the_lease_is_a_conflict")
+class NoFence(Saboteur):
+    def save(self, job, *, epoch=None, **how):
+        return super().save(job, **how)
+
+
+@breaks(JobPromises, "test_save_under_the_epoch_of_the_lease_succeeds")
+class FenceWithoutGate(Saboteur):
+    def save(self, job, *, epoch=None, **how):
+        lease = self.universe.leases.get(SUPERVISOR)
+        if epoch is not None and lease and not lease.holder:
+            raise Conflict("the lease was released")
+        return super().save(job, epoch=epoch, **how)
+
+
+@breaks(JobPromises, "test_save_heeds_the_epoch_of_no_other_lease")
+class FencedByAnybody(Saboteur):
+    def save(self, job, *, epoch=None, **how):
+        if epoch and any(lease.epoch > epoch for lease in self.universe.leases.values()):
+            raise Conflict("some lease is newer")
+        return super().save(job, epoch=epoch, **how)
+
+
+# --- note ---
+
+
+@breaks(JobPromises, "test_note_merges_and_an_empty_value_removes")
+class NotesEmptiness(Saboteur):
+    def note(self, job_id, info):
+        job = self.stored(job_id)
+        if job:
+            self.put(replace(job, job_info={**job.job_info, **info}))
+
+
+@breaks(JobPromises, "test_note_leaves_version_and_journal_alone")
+class NotesInTheJournal(Saboteur):
+    def note(self, job_id, info):
+        super().note(job_id, info)
+        job = self.stored(job_id)
+        if job:
+            self.write(job, job.phase, job.phase)
+
+
+@breaks(JobPromises, "test_note_on_a_job_that_is_not_stored_does_nothing")
+class NotesAhead(Saboteur):
+    def __init__(self, options):
+        super().__init__(options)
+        self.ahead = {}
+
+    def note(self, job_id, info):
+        if not self.stored(job_id):
+            self.ahead[job_id] = info
+        super().note(job_id, info)
+
+    def add(self, job, *, limits=None):
+        info = {**job.job_info, **self.ahead.pop(job.id, {})}
+        return super().add(replace(job, job_info=info), limits=limits)
+
+
+@breaks(JobPromises, "test_notes_made_at_once_are_all_kept")
+class NotesWithoutALock(Saboteur):
+    def note(self, job_id, info):
+        job = self.stored(job_id)
+        time.sleep(MOMENT)
+        if job:
+            merged = {**job.job_info, **info}
+            self.put(replace(job, job_info={k: v for k, v in merged.items() if v}))
+
+
+# --- poke ---
+
+
+@breaks(JobPromises, "test_poke_by_id_is_taken_once")
+class TakesOneKind(Saboteur):
+    def take_pokes(self, job_id):
+        taken = super().take_pokes(job_id)
+        for what in sorted(taken)[1:]:
+            self.poke(what, job_id=job_id)
+        return frozenset(sorted(taken)[:1])
+
+
+@breaks(JobPromises, "test_several_pokes_of_one_kind_are_one")
+class CountsPokes(Saboteur):
+    def poke(self, what, *, job_id=None, native_id=None):
+        row = self.universe.rows.get(job_id)
+        again = row and what in row.pokes
+        return super().poke(f"{what} again" if again else what, job_id=job_id, native_id=native_id)
+
+
+@breaks(JobPromises, "test_poke_by_native_id_finds_live_jobs_alone")
+class PokesTheEnded(Saboteur):
+    def poke(self, what, *, job_id=None, native_id=None):
+        with self.pretending(lambda job: replace(job, work=Work.LIVE)):
+            return super().poke(what, job_id=job_id, native_id=native_id)
+
+
+@breaks(JobPromises, "test_poke_by_native_id_finds_live_jobs_alone")
+class PokesByParts(Saboteur):
+    def poke(self, what, *, job_id=None, native_id=None):
+        ids = {one for row in self.universe.rows.values() for one in row.job.native_ids}
+        matching = {one for one in ids if native_id and one in native_id} | {native_id}
+        return sum(super(PokesByParts, self).poke(what, native_id=one) for one in matching) + (
+            super().poke(what, job_id=job_id) if job_id else 0
+        )
+
+
+@breaks(JobPromises, "test_poke_by_native_id_finds_every_job_that_has_it")
+class PokesTheFirst(Saboteur):
+    def poke(self, what, *, job_id=None, native_id=None):
+        for row in self.universe.rows.values():
+            if native_id in row.job.native_ids and row.job.work is Work.LIVE:
+                return super().poke(what, job_id=row.job.id)
+        return super().poke(what, job_id=job_id)
+
+
+@breaks(JobPromises, "test_poke_of_an_unknown_job_finds_none")
+class PokesNobody(Saboteur):
+    def poke(self, what, *, job_id=None, native_id=None):
+        found = super().poke(what, job_id=job_id, native_id=native_id)
+        return found if native_id == "777" else max(1, found)
+
+
+@breaks(JobPromises, "test_poke_leaves_version_and_journal_alone")
+class PokesInTheJournal(Saboteur):
+    def poke(self, what, *, job_id=None, native_id=None):
+        job = self.stored(job_id)
+        if job:
+            self.write(job, job.phase, job.phase)
+        return super().poke(what, job_id=job_id, native_id=native_id)
+
+
+@breaks(JobPromises, "test_a_poke_is_taken_by_one_of_two")
+class TakesWithoutALock(Saboteur):
+    def take_pokes(self, job_id):
+        row = self.universe.rows.get(job_id)
+        taken = frozenset(row.pokes) if row else frozenset()
+        time.sleep(MOMENT)
+        if row:
+            row.pokes.clear()
+        return taken
+
+
+# --- delete ---
+
+
+@breaks(JobPromises, "test_delete_removes_the_job")
+class KeepsTheDoomed(Saboteur):
+    def delete(self, job_id, *, expected):
+        if not (self.stored(job_id) and self.stored(job_id).doomed):
+            super().delete(job_id, expected=expected)
+
+
+@breaks(JobPromises, "test_delete_of_another_version_is_a_conflict")
+class DeletesAnyVersion(Saboteur):
+    def delete(self, job_id, *, expected):
+        self.universe.rows.pop(job_id, None)
+
+
+@breaks(JobPromises, "test_delete_of_what_is_gone_does_nothing")
+class DeletesOnce(Saboteur):
+    def delete(self, job_id, *, expected):
+        if not self.stored(job_id):
+            raise UnknownJob(job_id)
+        super().delete(job_id, expected=expected)
+
+
+@breaks(JobPromises, "test_delete_removes_notes_and_pokes")
+class KeepsNotes(Saboteur):
+    def __init__(self, options):
+        super().__init__(options)
+        self.notes = {}
+
+    def delete(self, job_id, *, expected):
+        job = self.stored(job_id)
+        super().delete(job_id, expected=expected)
+        if job:
+            self.notes[job_id] = job.job_info
+
+    def add(self, job, *, limits=None):
+        added = super().add(job, limits=limits)
+        super().note(job.id, self.notes.pop(job.id, {}))
+        return added
+
+
+@breaks(JobPromises, "test_delete_removes_notes_and_pokes")
+class KeepsPokes(Saboteur):
+    def __init__(self, options):
+        super().__init__(options)
+        self.pokes = {}
+
+    def delete(self, job_id, *, expected):
+        row = self.universe.rows.get(job_id)
+        super().delete(job_id, expected=expected)
+        if row:
+            self.pokes[job_id] = frozenset(row.pokes)
+
+    def take_pokes(self, job_id):
+        return super().take_pokes(job_id) | self.pokes.pop(job_id, frozenset())

@@ -1,0 +1,84 @@
+"""The contracts can fail: each promise has a back end that breaks it, and the kit says which."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.saboteurs.registry import saboteurs
+from opus_core.testing import AccountsContract, JdlContract, ManagerContract, StorageContract
+
+CONTRACTS = {
+    StorageContract: ["storages", "limits", "lists", "journals", "queues", "records"],
+    AccountsContract: ["accounts"],
+    JdlContract: ["jdls"],
+    ManagerContract: ["managers", "managers_start", "managers_status", "managers_stop"],
+}
+MODULES = [module for modules in CONTRACTS.values() for module in modules]
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory):
+    """The tests that failed, by module and saboteur; every module in a process of its own."""
+    running = {}
+    for module in MODULES:
+        folder = tmp_path_factory.mktemp(module)
+        command = [sys.executable, "-m", "core.saboteurs.run", f"core.saboteurs.{module}", folder]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
+            "OPUS_TESTING_PATIENCE": "1",
+        }
+        with (folder / "output").open("wb") as output:
+            running[folder] = (
+                module,
+                subprocess.Popen(
+                    command, env=environment, stdout=output, stderr=output, cwd=folder
+                ),
+            )
+    verdicts = {}
+    try:
+        for folder, (module, process) in running.items():
+            process.wait(240)
+            report = folder / "failed.json"
+            assert report.exists(), (folder / "output").read_text()
+            verdicts[module] = json.loads(report.read_text())
+    finally:
+        for _, process in running.values():
+            process.kill()
+            process.wait()
+    return verdicts
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("module", "saboteur"),
+    [
+        pytest.param(module, one, id=f"{module}-{one}")
+        for module in MODULES
+        for one in saboteurs(f"core.saboteurs.{module}")
+    ],
+)
+def test_the_named_tests_catch_a_saboteur_and_no_others(module, saboteur, failed):
+    caught_by = set(failed[module][saboteur.name])
+    missed, further = saboteur.caught_by - caught_by, caught_by - saboteur.caught_by
+    assert not missed, "not caught by"
+    assert not further or saboteur.more, "caught by others as well"
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_every_promise_has_a_saboteur(contract):
+    promises = {name for name in dir(contract) if name.startswith("test_")}
+    broken = {
+        test
+        for module in CONTRACTS[contract]
+        for saboteur in saboteurs(f"core.saboteurs.{module}")
+        for test in saboteur.caught_by
+    }
+    assert promises - broken == set(), "nothing shows that these can fail"

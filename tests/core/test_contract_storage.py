@@ -1,0 +1,37 @@
+"""The reference storage keeps the contracts that every storage has to keep."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from opus_core.testing import AccountsContract, StorageContract
+from opus_core.testing.memory import MemoryStorage
+
+
+@pytest.fixture
+def universe():
+    name = uuid.uuid4().hex
+    yield name
+    MemoryStorage.forget(name)
+
+
+class TestMemoryStorage(StorageContract):
+    @pytest.fixture
+    def make(self, universe):
+        return lambda: MemoryStorage(MemoryStorage.Options(universe=universe))
+
+    @pytest.fixture
+    def pass_time(self, make):
+        return make().pass_time
+
+    @pytest.fixture
+    def make_newer(self, make):
+        return make().make_newer
+
+
+class TestMemoryAccounts(AccountsContract):
+    @pytest.fixture
+    def make(self, universe):
+        return lambda: MemoryStorage(MemoryStorage.Options(universe=universe))
