@@ -1,0 +1,47 @@
+"""The local manager keeps the contract that every manager has to keep."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from opus_core.testing import ManagerContract
+from opus_manager_local import LocalManager, LocalOptions
+
+
+class TestLocalManager(ManagerContract):
+    @pytest.fixture
+    def make(self, tmp_path):
+        made = []
+
+        def make():
+            made.append(LocalManager(LocalOptions(folder=tmp_path / "local", grace=1)))
+            return made[-1]
+
+        yield make
+        for manager in made:
+            manager.close()
+
+    @pytest.fixture
+    def rejected(self):
+        """A task whose folder is not there: nothing will ever run."""
+        return lambda task: replace(task, folder=task.folder.with_name("nowhere"))
+
+    @pytest.fixture
+    def unavailable(self, tmp_path):
+        """The folder of the manager's records is away, as when a disk is not mounted."""
+
+        @contextmanager
+        def away():
+            there, elsewhere = tmp_path / "local", tmp_path / "elsewhere"
+            there.rename(elsewhere)
+            there.write_text("not a folder")
+            try:
+                yield
+            finally:
+                there.unlink()
+                elsewhere.rename(there)
+
+        return away
