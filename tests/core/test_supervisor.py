@@ -50,6 +50,7 @@ def test_a_pending_job_is_left_alone_until_run(site: Site) -> None:
 def test_a_submission_of_another_process_is_picked_up_within_a_second(site: Site) -> None:
     site.supervisor()
     site.until_released(site.job(), Phase.COMPLETED)
+    site.embedded = False
     begin = time.monotonic()
     job = site.job("sleep 60")
     site.until_work(job, Work.LIVE)
@@ -124,6 +125,9 @@ def test_a_running_job_that_the_web_has_changed_is_looked_at_once(site: Site) ->
     site.supervisor(poll_interval=3600.0)
     job = site.job("sleep 60")
     site.until_work(job, Work.LIVE)
+    eventually(lambda: site.folders.links(job.id).begun, "the script has begun")
+    site.storage.poke("event", job_id=job.id)
+    site.until_phase(job, Phase.EXECUTING)
     later = now() + timedelta(days=9)
     site.ask(job, lambda job, now: lifecycle.set_destruction(job, later, latest=None))
     row = site.storage.universe.rows[job.id]
@@ -175,8 +179,16 @@ def test_jobs_of_a_manager_that_is_not_configured_wait_and_health_says_so(site: 
     job = site.job()
     foreign = site.storage.save(replace(job, manager="other"), expected=1)
     running = site.storage.add(
-        replace(site.job(run=False), id="0" * 32, work=Work.LIVE, phase=Phase.EXECUTING,
-                started=now(), tag="opus-x-y", native_ids=("77",), manager="other")
+        replace(
+            site.job(run=False),
+            id="0" * 32,
+            work=Work.LIVE,
+            phase=Phase.EXECUTING,
+            started=now(),
+            tag="opus-x-y",
+            native_ids=("77",),
+            manager="other",
+        )
     )
     site.supervisor()
     site.until_released(site.job(), Phase.COMPLETED)
@@ -234,6 +246,8 @@ def test_a_running_job_whose_description_is_gone_hides_no_other(site: Site) -> N
     bad, good = site.job("sleep 60"), site.job("sleep 0.5")
     site.until_phase(bad, Phase.EXECUTING)
     site.ask(bad, lambda job, now: replace(job, definition=DefinitionRef("nobody", 7)))
+    # Now all are looked at together.
+    site.cluster.broken["get_status"] = BackendUnavailable("no answer")
     site.until_released(good, Phase.COMPLETED)
 
 
@@ -275,6 +289,7 @@ def test_hanging_fetches_do_not_keep_a_running_job_from_being_aborted(site: Site
         site.until_work(one, Work.ENDED)
         site.cluster.hanging.acquire()
     site.storage.poke("output", job_id=job.id)  # stands in line behind them
+    eventually(lambda: not site.storage.universe.rows[job.id].pokes, "the poke is taken")
     site.abort(job)
     site.until_phase(job, Phase.ABORTED)
 

@@ -264,7 +264,9 @@ def test_a_destruction_time_that_was_put_off_in_time_counts(site: Site, monkeypa
     assert not site.read(job).doomed
 
 
-def test_a_cluster_that_is_down_holds_up_its_own_jobs_and_no_others(site: Site, monkeypatch) -> None:
+def test_a_cluster_that_is_down_holds_up_its_own_jobs_and_no_others(
+    site: Site, monkeypatch
+) -> None:
     monkeypatch.setattr("opus_core.supervisor.reap._AT_ONCE", 1)
     site.settings = site.settings.__class__(policy=site.settings.policy, archive=True)
     stuck = running(site)

@@ -150,9 +150,7 @@ def test_an_end_without_an_exit_was_not_recorded(site: Site, cause) -> None:
     submission.kill()
     site.cluster.says[submission.native_id] = ended(cause, "exit 1")
     done = site.until_released(job, Phase.ERROR)
-    assert message(done) == (
-        "its end was not recorded (the cluster says: exit 1); run it again"
-    )
+    assert message(done) == ("its end was not recorded (the cluster says: exit 1); run it again")
     assert done.error is not None
     assert done.error.type is ErrorType.TRANSIENT
 

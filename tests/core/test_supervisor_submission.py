@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from core.helpers.cluster import SmallManager, Submission
 from core.helpers.site import Site, a_site
 from opus_core import lifecycle, links
+from opus_core.backends import Cause, Kind, Status
 from opus_core.errors import BackendUnavailable, SubmitDeferred, SubmitRejected
 from opus_core.job import Phase, Work, now
 from opus_core.testing.timing import eventually
@@ -170,6 +172,25 @@ def test_of_two_submissions_the_one_that_claims_it_is_the_job(site: Site, first:
     assert site.runs() == 1
 
 
+def test_what_becomes_of_the_others_is_not_what_becomes_of_the_job(site: Site) -> None:
+    answers(site, "lost", "ok")
+    site.cluster.runs_at_once = False
+    site.cluster.lag = 3600
+    job = site.job("sleep 0.5")
+    site.supervisor(poll_interval=3600.0)
+    site.until_work(job, Work.LIVE)
+    first, second = site.cluster.under(site.tag(job.id))
+    first.begin()
+    eventually(lambda: site.folders.links(job.id).begun, "the script has begun")
+    cancelled = Status(kind=Kind.ENDED, cause=Cause.CANCELLED)
+    site.cluster.says[second.native_id] = cancelled  # the only one that is known
+    site._supervisors[0].stop()
+    site.supervisor()
+    settled = site.until(job, lambda one: one.native_ids == (first.native_id,), "it was adopted")
+    assert not settled.phase.over
+    site.until_released(job, Phase.COMPLETED)
+
+
 def test_the_claim_counts_and_not_the_one_submission_that_is_known(site: Site) -> None:
     answers(site, "lost", "ok")
     site.cluster.lag = 3600
@@ -248,6 +269,22 @@ def test_a_deferred_job_that_was_aborted_meanwhile_is_over(site: Site) -> None:
     site.supervisor()
     done = site.until_phase(job, Phase.ABORTED)
     assert done.work is Work.NONE
+
+
+def test_a_deferred_job_that_was_deleted_meanwhile_is_removed_without_a_back_off(
+    site: Site,
+) -> None:
+    job = site.job()
+
+    def fault(task, submit):
+        site.delete(job)
+        raise SubmitDeferred("the queue is full")
+
+    site.cluster.fault = fault
+    site.supervisor()
+    begin = time.monotonic()
+    site.until_removed(job)
+    assert time.monotonic() - begin < 4, "the first pause is 5 s"
 
 
 # -- after a crash

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -19,7 +22,12 @@ import pytest
 
 from opus_core import links
 from opus_core.backends import Event
-from opus_core.definition import GeneratedDescription, JobDefinition, ParameterDescription
+from opus_core.definition import (
+    GeneratedDescription,
+    JobDefinition,
+    ParameterDescription,
+    reserved,
+)
 from opus_core.folder import Folders
 from opus_core.job import DefinitionRef, Job, Parameter, new_id, now
 from opus_core.links import Exit
@@ -215,6 +223,34 @@ def test_hostile_values_arrive_byte_for_byte_and_nothing_of_them_is_executed(
     assert {one["name"]: one["value"] for one in listed} == HOSTILE
     assert not (folder / "was-here").exists()
     assert not Path("/tmp/opus-was-here").exists()
+
+
+def names_bash_has_a_use_for() -> list[str]:
+    """Every variable of the wrapper and of bash itself that a description may use as a name."""
+    source = files("opus_core").joinpath("wrapper.sh").read_text()
+    own = set(re.findall(r"\b([A-Za-z_][A-Za-z0-9_]*)(?:\[[^]]*\])?\+?=", source))
+    own |= set(re.findall(r"\$\{?#?([A-Za-z_][A-Za-z0-9_]*)", source))
+    listed = subprocess.run(
+        [BASH, "-c", "compgen -v"], capture_output=True, text=True, check=True, env={}
+    )
+    special = "OPTARG OPTERR REPLY MAPFILE COPROC TMOUT TIMEFORMAT GLOBIGNORE FIGNORE LC_ALL PS0"
+    return sorted(
+        name for name in own | {*listed.stdout.split(), *special.split()} if not reserved(name)
+    )
+
+
+def test_no_name_means_anything_to_the_wrapper_or_to_bash(prepare: Prepare, tmp_path: Path) -> None:
+    value = f"a[$(touch {tmp_path}/PWNED)]"
+    names = names_bash_has_a_use_for()
+    assert {"files", "outputs", "SECONDS"} <= {*names}
+    script = f"#!{sys.executable}\nimport json, os\njson.dump(dict(os.environ), open('seen', 'w'))"
+    folder = prepare(script, *((name, value) for name in names))
+    exit_ = run(folder)
+    assert exit_ is not None
+    assert exit_.code == 0, (folder / "stderr").read_text()
+    seen = json.loads((folder / "work" / "seen").read_text())
+    assert [name for name in names if seen.get(name) != value] == []
+    assert not (tmp_path / "PWNED").exists()
 
 
 def test_the_script_sees_its_tag_and_where_to_report_but_not_who_claimed_the_job(

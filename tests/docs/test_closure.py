@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from closure import TOOLS, closure, installed
 
+OPUS = ("opus-core[testing]", "opus-storage-sqlite", "opus-manager-local", "opus-jdl-wadl")
+
 
 def test_what_is_installed_is_what_is_declared():
-    assert installed() == closure(*TOOLS)
+    assert installed() == closure(*OPUS, *TOOLS)

@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import tomllib
-from collections.abc import Iterator
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-PATTERNS = ("*.md", "*/README.md", "plugins/*/README.md", "docs/**/*.md", "examples/**/*.md")
-PAGES = sorted({page for pattern in PATTERNS for page in CHECKOUT.glob(pattern)})
+from docs.blocks import CHECKOUT, PAGES, blocks
 
 
 def is_shell(text: str) -> None:
@@ -36,24 +32,10 @@ CHECKS = {
 }
 
 
-def blocks(page: Path) -> Iterator[tuple[int, str, str]]:
-    """The line number, language and text of each fenced block."""
-    start, language, lines = 0, "", []
-    for number, line in enumerate(page.read_text().splitlines(), 1):
-        if not line.lstrip().startswith("```"):
-            lines.append(line)
-        elif start:
-            yield start, language, "\n".join(lines) + "\n"
-            start = 0
-        else:
-            start, language, lines = number, line.strip().strip("`"), []
-    assert not start, f"{page.name}: the block of line {start} does not end"
-
-
 BLOCKS = [
-    pytest.param(language, text, id=f"{page.relative_to(CHECKOUT)}:{number}")
+    pytest.param(block.language, block.text, id=f"{page.relative_to(CHECKOUT)}:{block.line}")
     for page in PAGES
-    for number, language, text in blocks(page)
+    for block in blocks(page)
 ]
 
 

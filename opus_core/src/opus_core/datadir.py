@@ -136,7 +136,8 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    # For the group too: web and supervisor may be two users of one group; umask bars the others.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o660)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
         file.flush()

@@ -133,9 +133,10 @@ INPUT_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}")
 
 # What bash or the loader act upon, and what bash does not let be set.
 _RESERVED_NAMES: Final = frozenset(
-    "PATH HOME IFS ENV SHELLOPTS BASHOPTS PS4 POSIXLY_CORRECT UID EUID PPID PWD OLDPWD SHLVL _".split()
+    "PATH HOME IFS ENV SHELLOPTS PS4 POSIXLY_CORRECT OPTIND PIPESTATUS"
+    " UID EUID PPID PWD OLDPWD SHLVL _".split()
 )
-_RESERVED_PREFIXES: Final = ("BASH_", "LD_", "PYTHON", "OPUS_", "SLURM_")
+_RESERVED_PREFIXES: Final = ("BASH", "LD_", "PYTHON", "OPUS_", "SLURM_")
 # UWS and DALI give these a meaning of their own in a request (UWS 1.1 2.2.3.1, DALI 1.1 3.4).
 _CONTROL_NAMES: Final = frozenset(
     {"PHASE", "RUNID", "ACTION", "DESTRUCTION", "EXECUTIONDURATION", "WAIT", "UPLOAD"}

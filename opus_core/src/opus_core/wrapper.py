@@ -116,7 +116,7 @@ def _values(job: Job, definition: JobDefinition) -> dict[str, bytes]:
         if definition.find(parameter.name) and parameter.upload is None:
             listed.setdefault(parameter.name, []).append(_bytes(parameter.value))
     given = {parameter.name.casefold() for parameter in job.parameters}
-    for described in definition.inputs():
+    for described in definition.parameters:
         if described.default is not None and described.name.casefold() not in given:
             listed[described.name] = [_bytes(described.default)]
     return {name: b"\n".join(values) for name, values in listed.items()}

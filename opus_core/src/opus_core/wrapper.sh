@@ -100,6 +100,7 @@ become_script() { # COMMAND...
   unset -v OPUS_CLAIMANT OPUS_FOLDER OPUS_GRACE
   export OPUS_PROGRESS="$folder/progress" OPUS_PARAMETERS="$folder/parameters.json"
   # Bash changes the values of these until they are unset.
+  unset -v files outputs command stat # arrays of ours, whose names a parameter may have
   unset -v RANDOM SRANDOM SECONDS LINENO HISTCMD EPOCHSECONDS EPOCHREALTIME GROUPS FUNCNAME DIRSTACK
   for OPUS_NAME in "${!OPUS_VALUES[@]}"; do
     export "$OPUS_NAME=${OPUS_VALUES[$OPUS_NAME]}"

@@ -30,12 +30,16 @@ class SQLiteOptions:
     path: Path = field(
         default=Path("opus.sqlite"),
         metadata={
-            "help": "the database file, on a disk of this machine; SQLite keeps others beside it"
+            "help": "The database file, on a disk of this machine; SQLite keeps others beside it."
         },
     )
     busy_timeout: float = field(
         default=5.0,
-        metadata={"help": "how long to wait for others who write [s] before answering 503"},
+        metadata={
+            "help": "How long to wait for others who write before answering 503.",
+            "unit": "seconds",
+            "least": 0,
+        },
     )
 
 

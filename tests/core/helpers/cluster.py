@@ -161,9 +161,7 @@ class SmallManager(Manager):
         self._called("find")
         visible = time.monotonic() - self.cluster.lag
         return {
-            tag: tuple(
-                one.native_id for one in self.cluster.under(tag) if one.submitted <= visible
-            )
+            tag: tuple(one.native_id for one in self.cluster.under(tag) if one.submitted <= visible)
             for tag in tags
         }
 

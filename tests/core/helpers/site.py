@@ -62,6 +62,7 @@ class Site:
         self.cluster = Cluster()
         self.manager = SmallManager(self.cluster)
         self.settings = Settings(policy=lifecycle.Policy(grace=0.4))
+        self.embedded = True  # False: the web side is another process
         self.trace = folder / "trace"  # scripts append to it
         self._published: dict[tuple[str, tuple[str, ...], bool], DefinitionRef] = {}
         self._storages = [self.storage]
@@ -125,7 +126,15 @@ class Site:
         job = Job(id=job_id, definition=ref, created=now(), manager="small", **changes)
         if run:
             job = lifecycle.run(job, now=now(), tag=self.tag(job_id), can_resume=False)
-        return self.storage.add(job)
+        added = self.storage.add(job)
+        self._wake()
+        return added
+
+    def _wake(self) -> None:
+        """What a web side in the same process does after a change."""
+        if self.embedded:
+            for supervisor in self._supervisors:
+                supervisor.wake()
 
     def tag(self, job_id: str) -> str:
         return f"opus-{self.data_dir.instance.word}-{job_id}"
@@ -141,9 +150,11 @@ class Site:
             if changed == stored:
                 return stored
             try:
-                return self.storage.save(changed, expected=stored.version)
+                saved = self.storage.save(changed, expected=stored.version)
             except Conflict:
                 continue
+            self._wake()
+            return saved
 
     def abort(self, job: Job) -> Job:
         return self.ask(job, lifecycle.abort)

@@ -50,9 +50,9 @@ class Saboteur(MemoryAccounts):
     AccountsContract,
     "test_an_account_comes_back_as_it_was_given",
 )
-class AddStrips(Saboteur):
+class AddForgetsTheMail(Saboteur):
     def add_user(self, account):
-        return super().add_user(replace(account, full_name=account.full_name.strip()))
+        return super().add_user(replace(account, email=""))
 
 
 @breaks(AccountsContract, "test_save_user_keeps_an_account_as_it_was_given")

@@ -223,11 +223,15 @@ class ReadsTheRest(Saboteur):
             return JobDefinition(name="periodogram")
 
 
-@breaks(JdlContract, "test_a_damaged_document_is_read_or_a_jdl_error")
-class TrustsItsBytes(Saboteur):
+@breaks(
+    JdlContract,
+    "test_a_damaged_document_is_read_or_a_jdl_error",
+    "test_a_truncated_document_is_a_jdl_error",
+)
+class TrustsItsOwn(Saboteur):
     def loads(self, data, files=NO_FILES):
-        if data.startswith(b'{"format'):
-            data.decode()
+        if data.startswith(b'{"format') and len(data) < LARGEST:
+            json.loads(data)
         return super().loads(data, files)
 
 

@@ -116,7 +116,8 @@ class AtOrBehind(Saboteur):
 )
 class LimitSkips(Saboteur):
     def changes(self, after, *, owner=ANYONE, limit=1000):
-        return self.universe.newest, super().changes(after, owner=owner, limit=limit)[1]
+        with self.universe.changed:
+            return self.universe.newest, super().changes(after, owner=owner, limit=limit)[1]
 
 
 @breaks(JournalPromises, "test_a_negative_number_lists_nothing_and_answers_the_newest")

@@ -19,6 +19,7 @@ from opus_core.errors import CannotCarry, JdlError
 
 LARGEST = 2 * 2**20  # [byte]
 MARK = "opus-json-1"
+NOTHING = JobDefinition(name="x")
 
 
 class JsonJdl(Jdl):
@@ -71,11 +72,19 @@ class JsonJdl(Jdl):
         lost = self.lost(definition)
         if lost and not lossy:
             raise CannotCarry(self.name, lost)
-        fields = dataclasses.asdict(definition)
+        left = {name: getattr(NOTHING, name) for name in lost}
+        fields = dataclasses.asdict(dataclasses.replace(definition, **left))
         del fields["extensions"]
         script = fields.pop("script").encode()
         data = json.dumps({"format": MARK, **fields}, indent=1).replace("\n ", " ", 1)
         return Bundle(data=data.replace("{ ", "{", 1).encode(), files={"script": script})
 
     def lost(self, definition):
-        return ["extensions"] if definition.extensions else []
+        """Extensions, and what is large where all of it is too large to be read again."""
+        sizes = {name: len(json.dumps(one)) for name, one in dataclasses.asdict(definition).items()}
+        large = [name for name, size in sizes.items() if size > LARGEST // 100]
+        too_large = sum(sizes.values()) > LARGEST // 2
+        lost = set(large if too_large else []) | (
+            {"extensions"} if definition.extensions else set()
+        )
+        return sorted(lost)

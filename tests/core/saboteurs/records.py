@@ -58,10 +58,9 @@ class AccountsOfItsOwnKind(Saboteur):
 
 
 @breaks(RecordPromises, "test_a_record_comes_back_as_it_was_given")
-class RecordsAreText(Saboteur):
+class RecordsWithoutNames(Saboteur):
     def append(self, stream, record, key=None):
-        flat = {name: None if one == "null" else one for name, one in record.items()}
-        return super().append(stream, {name.strip(): one for name, one in flat.items()}, key)
+        return super().append(stream, {"n": record["n"]} if "n" in record else {}, key)
 
 
 @breaks(RecordPromises, "test_a_record_has_its_number_key_and_time")

@@ -17,6 +17,8 @@ from opus_core.backends import SUPERVISOR, Storage
 from opus_core.config import Config, load
 from opus_core.datadir import INSTANCE_STREAM, open_data_dir
 from opus_core.errors import BadRequest, ConfigError
+from opus_core.offers import KINDS
+from opus_core.plugins import Registry
 from opus_core.supervisor.copied import disown_jobs
 
 _TABLES: Final[tuple[tuple[str, type[Any]], ...]] = (
@@ -55,7 +57,9 @@ WSGIScriptAlias /opus {folder}/wsgi.py
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the parser."""
     parser = subparsers.add_parser("init", help="make a data folder with a configuration in it")
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("opus-data"))
+    parser.add_argument(
+        "folder", nargs="?", type=Path, help="where opus.toml shall be (default: ./opus-data)"
+    )
     parser.add_argument("--user", help="system user that the folder shall belong to (as root)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -71,9 +75,9 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Make the folder, or say whose it is after it was moved or copied."""
-    folder: Path = args.folder.absolute()
     if args.adopt or args.new_instance:
-        return _claim(folder, args)
+        return _claim(args)
+    folder: Path = (args.folder or Path("opus-data")).absolute()
     owner = _user(args.user) if args.user else None
     folder.mkdir(parents=True, exist_ok=True)
     config_file = folder / "opus.toml"
@@ -105,8 +109,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _claim(folder: Path, args: argparse.Namespace) -> int:
-    config = load(folder / "opus.toml") if (folder / "opus.toml").exists() else load(args.config)
+def _claim(args: argparse.Namespace) -> int:
+    config = load(args.folder / "opus.toml" if args.folder else args.config)
+    if not (config.data_dir / "instance").exists():
+        raise BadRequest(
+            f"{config.data_dir} is no data folder of OPUS; name the folder of its opus.toml"
+        )
     opus = open_opus(config)
     try:
         _take_over(opus.storage)
@@ -176,8 +184,14 @@ def commented(folder: Path) -> str:
                 "anonymous = false",
             ]
         lines += _keys(table, skip={"anonymous"} if name == "auth" else set())
-    for kind, use in (("storage", "sqlite"), ("manager", "local"), ("jdl", "wadl")):
-        lines += ["", f"[{kind}]", f'use = "{use}"  # `opus plugins` lists what is installed']
+    registry = Registry()
+    registry.discover()
+    config = Config()
+    for backend in (registry.storage(config), registry.manager(config), registry.jdl(config)):
+        kind = next(name for name, cls in KINDS.items() if isinstance(backend, cls))
+        lines += ["", f"[{kind}]", f'use = "{backend.name}"  # see `opus plugins` for others']
+        lines += _keys(backend.Options, skip=set())
+    lines += ["", "[plugins]", *_keys(sections.Plugins, skip=set())]
     return "\n".join(lines) + "\n"
 
 

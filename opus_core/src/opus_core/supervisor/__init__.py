@@ -61,6 +61,8 @@ class Supervisor:
         changed: Callable[[str], None] = lambda job_id: None,
         notify: Callable[[Change], None] | None = None,
     ) -> None:
+        self._changed = changed
+        self._wake = threading.Event()
         self._tenure = Tenure(storage, seconds=settings.lease_seconds)
         self._desk = Desk(
             storage=storage,
@@ -70,9 +72,8 @@ class Supervisor:
             data_dir=data_dir,
             tenure=self._tenure,
             settings=settings,
-            changed=changed,
+            changed=self._saved,
         )
-        self._wake = threading.Event()
         self._submitter = Submitter(self._desk)
         self._poller = Poller(self._desk)
         self._fetcher = Fetcher(self._desk)
@@ -113,14 +114,23 @@ class Supervisor:
         """Finish what is being done, give the lease up. Jobs go on running."""
         self._stopping.set()
         self._wake.set()
+        self._poller.finish()
+        if self._observer is not None:
+            self._observer.finish()
+        self._tenure.finish()
         if self._thread.ident is not None:
             self._thread.join(timeout=30)
         for pool in self._pools:
             pool.stop()
-        self._poller.stop()
+        self._poller.join()
         if self._observer is not None:
-            self._observer.stop()
+            self._observer.join()
         self._tenure.stop()
+
+    def _saved(self, job_id: str) -> None:
+        """A part has saved a job, which may be another part's from now on."""
+        self._changed(job_id)
+        self._wake.set()
 
     # -- the loop
 

@@ -14,7 +14,7 @@ from opus_core.supervisor.tenure import Tenure
 log = logging.getLogger(__name__)
 
 _STREAM = "observed"
-_CYCLE = 2.0  # [s]
+_CYCLE = 0.5  # [s] between two looks at whether this is to stop
 
 
 class Observer:
@@ -31,9 +31,12 @@ class Observer:
         """Begin where the last observer of this storage stopped."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Finish the change that is being told."""
+    def finish(self) -> None:
+        """Tell no more than the change that is being told."""
         self._stopping.set()
+
+    def join(self) -> None:
+        """Wait for the end of it."""
         if self._thread.ident is not None:
             self._thread.join(timeout=30)
 

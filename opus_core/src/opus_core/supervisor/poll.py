@@ -50,11 +50,14 @@ class Poller:
         """Begin to poll."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Finish what is being judged, and no more."""
+    def finish(self) -> None:
+        """Judge no more than what is being judged."""
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
+
+    def join(self) -> None:
+        """Wait for the end of it."""
         if self._thread.ident is not None:
             self._thread.join(timeout=30)
 

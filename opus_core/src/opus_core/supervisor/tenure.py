@@ -33,6 +33,7 @@ class Tenure:
         self._deadline = 0.0
         self._since = jobs.now()
         self.epoch = 0
+        self._finishing = False
         self._stopping = threading.Event()
         self._gained = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="opus-lease", daemon=True)
@@ -62,14 +63,19 @@ class Tenure:
     def wait(self, seconds: float) -> bool:
         """Block until this is the acting supervisor, at most `seconds`."""
         with self._gained:
-            self._gained.wait_for(lambda: self.acting or self._stopping.is_set(), seconds)
+            self._gained.wait_for(lambda: self.acting or self._finishing, seconds)
         return self.acting
+
+    def finish(self) -> None:
+        """Let nobody wait for the lease any more; it is kept while there is something to finish."""
+        with self._gained:
+            self._finishing = True
+            self._gained.notify_all()
 
     def stop(self) -> None:
         """Give the lease up, so that another supervisor need not wait for it to lapse."""
+        self.finish()
         self._stopping.set()
-        with self._gained:
-            self._gained.notify_all()
         if self._thread.ident is not None:
             self._thread.join(timeout=self._seconds)
         self._deadline = 0.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -26,7 +25,7 @@ WAITS: Final = "until [ -e stop ] || ((SECONDS > 300)); do sleep 0.02; done\n"
 COUNTS: Final = "echo once >> runs\n"
 """Leaves a line for each time that the script ran."""
 
-_OVER: Final = (Kind.ENDED, Kind.GONE)
+_ALIVE: Final = (Kind.QUEUED, Kind.HELD, Kind.RUNNING, Kind.SUSPENDED)
 
 MakeContext = Callable[[], AbstractContextManager[None]]
 
@@ -64,16 +63,17 @@ class Desk:
         return known(task, manager.start(task))
 
     def clear(self, manager: Manager) -> None:
-        """Stop all that was started, and let the manager forget it."""
+        """Stop all that was started, and let the manager forget it.
+
+        Whether these calls do what they promise is for the tests to say, and not said here.
+        """
         for task in self.tasks:
             let_end(task)
         for task in self.tasks:
-            # Whether these calls do what they promise is for the tests to say.
-            with suppress(OpusError):
-                manager.abort(Ref(tag=task.ref.tag))
-        for task in self.tasks:
-            with suppress(OpusError, pytest.fail.Exception):
-                eventually(partial(_is_over, manager, task.ref), "over", min(PATIENCE, 10.0))
+            if not _is_over_within(1.0, manager, task):
+                with suppress(OpusError):
+                    manager.abort(Ref(tag=task.ref.tag))
+                _is_over_within(min(PATIENCE, 10.0), manager, task)
             with suppress(OpusError):
                 manager.delete(task)
 
@@ -171,5 +171,13 @@ def let_end(task: Task) -> None:
         (task.folder / "work" / "stop").touch()
 
 
-def _is_over(manager: Manager, ref: Ref) -> bool:
-    return status(manager, Ref(tag=ref.tag)).kind in _OVER
+def _is_over_within(seconds: float, manager: Manager, task: Task) -> bool:
+    ref = Ref(tag=task.ref.tag)
+
+    def over() -> bool:
+        return status(manager, ref).kind not in _ALIVE
+
+    try:
+        return eventually(over, "over", seconds)
+    except (OpusError, pytest.fail.Exception):
+        return False

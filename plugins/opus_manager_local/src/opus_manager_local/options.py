@@ -22,22 +22,27 @@ class LocalOptions:
     """The table `[manager]` of a server that uses the local manager."""
 
     folder: Path = field(
-        default=Path("local"), metadata={"help": "what the manager knows of its jobs"}
+        default=Path("local"), metadata={"help": "What the manager knows of its jobs."}
     )
-    max_jobs: int = field(default=0, metadata={"help": "jobs at once; 0: one for each core"})
+    max_jobs: int = field(
+        default=0, metadata={"help": "Jobs at once; 0: one for each core.", "least": 0}
+    )
     memory: int = field(
-        default=0, metadata={"help": "address space of each process [byte]; 0: no limit"}
+        default=0, metadata={"help": "Address space of each process; 0: no limit.", "unit": "bytes"}
     )
     file_size: int = field(
-        default=0, metadata={"help": "size of each file written [byte]; 0: no limit"}
+        default=0, metadata={"help": "Size of each file written; 0: no limit.", "unit": "bytes"}
     )
     open_files: int = field(
-        default=0, metadata={"help": "files that a process may have open; 0: as the server"}
+        default=0,
+        metadata={"help": "Files that a process may have open; 0: as the server.", "least": 0},
     )
-    grace: int = field(default=10, metadata={"help": "seconds between TERM and KILL"})
+    grace: int = field(
+        default=10, metadata={"help": "Between TERM and KILL.", "unit": "seconds", "least": 0}
+    )
     environment: tuple[str, ...] = field(
         default=("PATH", "LANG", "LC_*", "TZ", "HOME", "USER", "LOGNAME", "TMPDIR"),
-        metadata={"help": "variables of the server that jobs get; * stands for anything"},
+        metadata={"help": "Variables of the server that jobs get; * stands for anything."},
     )
 
 

@@ -1,0 +1,115 @@
+"""Renew the tables of docs/configuration.md, which are made from the dataclasses of the settings.
+
+    .tox/docs/bin/python docs/generate.py
+
+What stands between `<!-- keys: TABLE -->` and `<!-- end -->` is replaced; the rest is written by
+hand. Needs what the tox environment `docs` has: the core, the SQLite storage, the local manager.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from opus_core.config import Config, Selection
+from opus_manager_local.options import LocalOptions
+from opus_storage_sqlite.storage import SQLiteOptions
+
+PAGE: Final = Path(__file__).with_name("configuration.md")
+
+_BACK_ENDS: Final = {"storage": SQLiteOptions, "manager": LocalOptions}
+_BEGIN: Final = re.compile(r"<!-- keys: (?P<table>.*?) -->\n")
+_END: Final = "<!-- end -->\n"
+_WORDS: Final = {str: "string", int: "integer", float: "number", bool: "true or false"}
+_SIZES: Final = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
+
+
+def tables() -> dict[str, list[str]]:
+    """The rows of each table by its name: `top` for the keys above all tables, `server`, and for
+    the back end in use by default `manager: local`."""
+    config = Config()
+    found = {"top": [*_rows(Config)]}
+    for field in dataclasses.fields(Config):
+        value = getattr(config, field.name)
+        if isinstance(value, Selection):
+            found[field.name] = [*_rows(Selection, value)]
+            if field.name in _BACK_ENDS:
+                found[f"{field.name}: {value.use}"] = [*_rows(_BACK_ENDS[field.name])]
+        elif dataclasses.is_dataclass(value):
+            found[field.name] = [*_rows(type(value))]
+    return found
+
+
+def renewed(page: str) -> str:
+    """The page with its tables made anew. Raises `ValueError` if one is missing or unknown."""
+    known = tables()
+    asked = [match["table"] for match in _BEGIN.finditer(page)]
+    if sorted(asked) != sorted(known):
+        raise ValueError(f"the page has the tables {asked}, and there are {list(known)}")
+    pieces, position = [], 0
+    for match in _BEGIN.finditer(page):
+        pieces.append(page[position : match.end()])
+        pieces += ["\n| key | value | default | meaning |\n", "|---|---|---|---|\n"]
+        pieces += [*known[match["table"]], "\n"]
+        position = page.index(_END, match.end())
+    return "".join([*pieces, page[position:]])
+
+
+def _rows(table: type[Any], instance: object = None) -> Iterator[str]:
+    hints = typing.get_type_hints(table)
+    for field in dataclasses.fields(table):
+        sentence = field.metadata.get("help")
+        if sentence is None:
+            continue
+        default = field.default if instance is None else getattr(instance, field.name)
+        cells = (
+            f"`{field.name}`",
+            _value(hints[field.name], field),
+            _default(default, field),
+            f"{sentence[0].upper()}{sentence[1:].rstrip('.')}.",
+        )
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
+
+
+def _value(hint: Any, field: dataclasses.Field[Any]) -> str:  # noqa: ANN401 - any annotation
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    if typing.get_origin(hint) is tuple:
+        return "list of strings"
+    if hint is Path:
+        return "path"
+    unit = field.metadata.get("unit")
+    word = {"bytes": "bytes", "seconds": "seconds"}.get(unit or "", _WORDS.get(hint, str(hint)))
+    least, most = field.metadata.get("least"), field.metadata.get("most")
+    if most is not None:
+        return f"{word}, {least or 0} to {most}"
+    return f"{word}, at least {least}" if least else word
+
+
+def _default(value: object, field: dataclasses.Field[Any]) -> str:
+    # A folder that depends on where the file lies is told by the sentence.
+    if value is None or field.name == "data_dir":
+        return "absent"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(map(_quoted, value))}]`"
+    if field.metadata.get("unit") == "bytes" and isinstance(value, int):
+        for name, size in _SIZES:
+            if value >= size and value % size == 0:
+                return f'`"{value // size} {name}"`'
+    return f"`{value}`" if isinstance(value, (int, float)) else f"`{_quoted(value)}`"
+
+
+def _quoted(value: object) -> str:
+    return f'"{value}"'
+
+
+if __name__ == "__main__":
+    PAGE.write_text(renewed(PAGE.read_text()))
+    print(f"{PAGE} is up to date")

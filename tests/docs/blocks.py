@@ -1,0 +1,49 @@
+"""The fenced code blocks of every page that is printed for somebody to read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DOCS = CHECKOUT / "docs"
+PATTERNS = ("*.md", "*/README.md", "plugins/*/README.md", "docs/**/*.md", "examples/**/*.md")
+PAGES = sorted({page for pattern in PATTERNS for page in CHECKOUT.glob(pattern)})
+
+
+@dataclass(frozen=True)
+class Block:
+    line: int
+    language: str
+    text: str
+    before: str  # the last line before it that is not empty
+
+    @property
+    def file(self) -> str | None:
+        """The file that the page has its reader make of this, said by a comment before it."""
+        found = re.fullmatch(r"<!-- file: (\S+) -->", self.before)
+        return found[1] if found else None
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    start, language, lines, before = 0, "", [], ""
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if not line.lstrip().startswith("```"):
+            lines.append(line)
+            if not start and line.strip():
+                before = line.strip()
+        elif start:
+            yield Block(start, language, "\n".join(lines) + "\n", before)
+            start, before = 0, f"a block of {language}"
+        else:
+            start, language, lines = number, line.strip().strip("`"), []
+    assert not start, f"{page.name}: the block of line {start} does not end"
+
+
+def matches(printed: str, said: str) -> bool:
+    """Whether it was said as printed, where `...` stands for anything; line ends at the end are
+    nobody's concern."""
+    pattern = re.escape(printed.rstrip("\n")).replace(re.escape("..."), ".*?")
+    return re.fullmatch(pattern, said.rstrip("\n"), re.DOTALL) is not None
