@@ -122,7 +122,7 @@ class Sort(StrEnum):
 
     CREATED = "created"
     PHASE = "phase"  # by the phase's name
-    ENDED = "ended"  # those that have not ended come after all that have
+    ENDED = "ended"  # those that have not ended come after all that have; reversed, before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +140,8 @@ class JobQuery:
     before: datetime | None = None  # created strictly earlier
     last: int | None = None  # the n created last, newest first: overrides sort and reverse; a
     # cursor moves within these n
-    text: str = ""  # beginning of a job id, or part of a run id; without regard to case.
+    text: str = ""  # beginning of a job id, or part of a run id; without regard to the case of
+    # A to Z.
     # With an owner (None, anonymous, is one) and `after` or `before`, also part of a parameter's
     # value.
     sort: Sort = Sort.CREATED
@@ -282,7 +283,7 @@ class Storage(Backend):
         One transaction: the job, its journal entry (old None), its job_info, its count against
         the quota key's limits. A job that `needs_supervisor` is due now, another never.
 
-        Raises `AlreadyAdded` if `job.idempotency` names a key that the same quota key has used in
+        Raises, looked for in this order, `AlreadyAdded` if `job.idempotency` names a key that the same quota key has used in
         the last 24 hours, whether or not that job still exists; `JobExists` if the id is taken;
         `LimitReached` with the limit in the sentence. `limits.active` is counted only if this job
         is in an active phase.
@@ -297,7 +298,8 @@ class Storage(Backend):
 
     @abstractmethod
     def summary(self, job_id: str) -> JobSummary:
-        """What a list shows of the job, for the price of one row. Raises `UnknownJob`."""
+        """What a list shows of the job, for the price of one row. Raises `UnknownJob`, for a
+        doomed job too."""
 
     @abstractmethod
     def save(
@@ -313,8 +315,8 @@ class Storage(Backend):
 
         The answer has version `expected + 1`. All of the job is stored but `job_info`, which
         `note` alone writes, and `id`, `created`, `idempotency`, which never change. A change of
-        phase writes a journal entry, and so does the mark DOOMED (new None), in the same
-        transaction. `limits.active` and `.bytes` are counted as `add` does, this job
+        phase writes a journal entry, and so does the mark DOOMED (new None), in that order and in the
+        same transaction. `limits.active` and `.bytes` are counted as `add` does, this job
         itself left out; `.per_hour` is of creations alone.
 
         `due`: seconds from now, by the storage's clock, after which `todo` lists the job; None:
@@ -388,7 +390,8 @@ class Storage(Backend):
         """Take the lease if it is free, lapsed or `holder`'s own, then for `seconds` from now.
 
         Answers the standing lease, whoever's it is: it is mine if its holder is me. The epoch
-        grows when the holder changes, and never falls, released or not.
+        grows when the holder changes, stays when the same holder comes back after a lapse, and
+        never falls, released or not.
         """
 
     @abstractmethod
@@ -795,7 +798,8 @@ class Jdl(Backend):
     @abstractmethod
     def dumps(self, definition: JobDefinition, *, lossy: bool = False) -> Bundle:
         """Write a document. Raises `CannotCarry` for fields that the format has no word for,
-        unless `lossy` leaves them out."""
+        unless `lossy` leaves them out. Each begins with the name of a field of
+        `JobDefinition`, as `parameters['x'].unit`, and they are all that `lossy` leaves out."""
 
 
 # --- who is asking ---------------------------------------------------------------------------

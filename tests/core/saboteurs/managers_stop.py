@@ -36,7 +36,8 @@ class AbortsTheWrapperAlone(Saboteur):
 
     def look(self, record):
         found = super().look(record)
-        if found.kind is Kind.RUNNING and links.peek(Path(record["folder"])).exit:
+        made = links.peek(Path(record["folder"])).exit
+        if record["aborted"] and found.kind is Kind.RUNNING and made:
             return Status(kind=Kind.ENDED, cause=Cause.CANCELLED)
         return found
 
