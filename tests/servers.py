@@ -61,6 +61,7 @@ class Site:
     folder: Path
     port: int = field(default_factory=free_port)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    prefix: tuple[str, ...] = ()  # of every command, to run it as somebody else
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +91,9 @@ class Site:
 
     def opus(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "opus_core.cli", "--config", str(self.config), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=check, timeout=60)
+        return subprocess.run(
+            [*self.prefix, *command], capture_output=True, text=True, check=check, timeout=60
+        )
 
     def describe(self, name: str, script: str, document: str) -> None:
         """Import and publish a job described in WADL."""
@@ -109,7 +112,7 @@ class Site:
             (self.folder / "stderr.log").open("ab") as err,
         ):
             process = subprocess.Popen(
-                [sys.executable, *run, "--config", str(self.config), *arguments],
+                [*self.prefix, sys.executable, *run, "--config", str(self.config), *arguments],
                 stdout=out,
                 stderr=err,
                 cwd=self.folder,

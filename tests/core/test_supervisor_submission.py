@@ -9,13 +9,11 @@ import pytest
 
 from core.helpers.cluster import SmallManager, Submission
 from core.helpers.site import Site, a_site
+from core.helpers.submissions import LOST, answers, starting
 from opus_core import lifecycle, links
-from opus_core.backends import Cause, Kind, Status
 from opus_core.errors import BackendUnavailable, SubmitDeferred, SubmitRejected
 from opus_core.job import Phase, Work, now
 from opus_core.testing.timing import eventually
-
-LOST = BackendUnavailable("no answer within 10 s")
 
 
 @pytest.fixture
@@ -24,38 +22,11 @@ def site(tmp_path):
         yield site
 
 
-def answers(site: Site, *outcomes: Exception | str) -> None:
-    """What successive calls of `start` do: raise an error; `lost`: submit and then raise; `ok`:
-    submit. The last one goes on."""
-    left = list(outcomes)
-
-    def fault(task, submit):
-        outcome = left.pop(0) if len(left) > 1 else left[0]
-        if isinstance(outcome, Exception):
-            raise outcome
-        native_id = submit()
-        if outcome == "lost":
-            raise LOST
-        return native_id
-
-    site.cluster.fault = fault
-
-
 def patient(site: Site, visible_after: float) -> SmallManager:
     """A manager whose scheduler shows submissions only after a while [s]."""
     manager = SmallManager(site.cluster)
     manager.visible_after = visible_after
     return manager
-
-
-def starting(site: Site, script: str = "exit 0"):
-    """A job as it is found when the supervisor was killed after STARTING was saved."""
-    job = site.job(script, run=False)
-    wanted = lifecycle.run(job, now=now(), tag=site.tag(job.id), can_resume=False)
-    site.folders.write(
-        wanted, site.catalogue.read(job.definition), event=None, host="here", backends={}
-    )
-    return site.storage.save(lifecycle.starting(wanted, now=now()), expected=1)
 
 
 # -- what `start` may say
@@ -149,87 +120,39 @@ def test_a_claim_makes_it_live_whatever_the_scheduler_says(site: Site) -> None:
     site.until_released(job, Phase.COMPLETED)
 
 
-# -- two submissions under one tag
+def test_a_rejection_that_is_not_true_harms_nobody(site: Site) -> None:
+    def fault(task, submit):
+        submit()
+        raise SubmitRejected("no such partition")
 
-
-@pytest.mark.parametrize("first", [0, 1])
-def test_of_two_submissions_the_one_that_claims_it_is_the_job(site: Site, first: int) -> None:
-    answers(site, "lost", "ok")
+    site.cluster.fault = fault
     site.cluster.runs_at_once = False
-    site.cluster.lag = 3600  # longer than the manager believes
-    job = site.job("sleep 0.5")
-    site.supervisor()
-    live = site.until_work(job, Work.LIVE)
-    assert live.native_ids == ("2",), "nobody has heard of the first"
-    both = site.cluster.under(site.tag(job.id))
-    both[first].begin()
-    eventually(lambda: site.folders.links(job.id).begun, "the script has begun")
-    both[1 - first].begin()
-    site.storage.poke("event", job_id=job.id)  # the wrapper reports that it has begun
-    settled = site.until(job, lambda one: one.started is not None, "it has begun")
-    assert settled.native_ids == (both[first].native_id,)
-    site.until_released(job, Phase.COMPLETED)
-    assert site.runs() == 1
-
-
-def test_what_becomes_of_the_others_is_not_what_becomes_of_the_job(site: Site) -> None:
-    answers(site, "lost", "ok")
-    site.cluster.runs_at_once = False
-    site.cluster.lag = 3600
-    job = site.job("sleep 0.5")
-    site.supervisor(poll_interval=3600.0)
-    site.until_work(job, Work.LIVE)
-    first, second = site.cluster.under(site.tag(job.id))
-    first.begin()
-    eventually(lambda: site.folders.links(job.id).begun, "the script has begun")
-    cancelled = Status(kind=Kind.ENDED, cause=Cause.CANCELLED)
-    site.cluster.says[second.native_id] = cancelled  # the only one that is known
-    site._supervisors[0].stop()
-    site.supervisor()
-    settled = site.until(job, lambda one: one.native_ids == (first.native_id,), "it was adopted")
-    assert not settled.phase.over
-    site.until_released(job, Phase.COMPLETED)
-
-
-def test_the_claim_counts_and_not_the_one_submission_that_is_known(site: Site) -> None:
-    answers(site, "lost", "ok")
-    site.cluster.lag = 3600
-    job = site.job("sleep 1")  # longer than the grace for an end that was not recorded
-    site.supervisor()
-    site.until(job, lambda one: one.work is not Work.STARTING, "it was adopted")
-    done = site.until_released(job, Phase.COMPLETED)
-    assert done.native_ids == ("1",)
-    assert site.cluster.calls["start"] in (1, 2)
-    assert site.runs() == 1
-
-
-def test_all_that_find_shows_are_kept_until_the_claim_names_one(site: Site) -> None:
-    site.cluster.runs_at_once = False
-    job = starting(site, "sleep 0.3")
-    for native_id in ("7", "8"):
-        site.cluster.submissions[native_id] = Submission(
-            native_id, site.tag(job.id), site.folders.path(job.id)
-        )
-    site.supervisor()
-    live = site.until_work(job, Work.LIVE)
-    assert live.native_ids == ("7", "8")
-    site.cluster.submissions["8"].begin()
-    done = site.until_released(job, Phase.COMPLETED)
-    assert done.native_ids == ("8",)
-    assert site.cluster.submissions["7"].cancelled, "the other is told to leave"
-    assert not site.cluster.submissions["8"].cancelled
-
-
-def test_a_late_duplicate_leaves(site: Site) -> None:
     job = site.job()
     site.supervisor()
-    site.until_released(job, Phase.COMPLETED)
-    before = site.folders.links(job.id)
-    late = Submission("99", site.tag(job.id), site.folders.path(job.id))
-    late.begin()
-    assert late.process is not None
-    assert late.process.wait(20) == 0
-    assert site.folders.links(job.id) == before
+    site.until_released(job, Phase.ERROR)
+    (submission,) = site.cluster.under(site.tag(job.id))
+    assert submission.cancelled
+    submission.begin()  # too late to be cancelled
+    submission.process.wait(20)
+    assert site.runs() == 0
+
+
+def test_a_deferral_that_is_not_true_harms_nobody(site: Site) -> None:
+    submitted = []
+
+    def fault(task, submit):
+        submitted.append(submit())
+        if len(submitted) == 1:
+            raise SubmitDeferred("the queue is full")
+        return submitted[-1]
+
+    site.cluster.fault = fault
+    job = site.job("sleep 0.3")
+    site.supervisor()
+    site.until(job, lambda one: one.watch.attempts == 1, "it was put off")
+    site.storage.pass_time(5)
+    done = site.until_released(job, Phase.COMPLETED)
+    assert done.native_ids == ("1",)
     assert site.runs() == 1
 
 

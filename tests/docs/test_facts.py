@@ -43,7 +43,7 @@ def test_every_address_is_listed_with_its_methods():
 def test_every_status_of_an_error_is_listed():
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     statuses = {kind.status for kind in kinds if issubclass(kind, errors.OpusError)}
-    routers = {405, 416}  # by the router, and by ranges
+    routers = {405, 416, 422}  # by the router, by ranges, and by /sync
     listed = {int(cells[0]) for cells in rows(section(HTTP, "Errors"))[1:]}
     assert listed == statuses | routers
 

@@ -200,6 +200,7 @@ def test_the_whole_service_of_a_job_is_described():
     (jobs,) = application.iterfind("w:resources/w:resource", W)
     assert tree(jobs) == {
         "count": ["GET", "POST"],
+        "count/sync": ["GET", "POST"],
         "count/{job-id}": ["GET", "DELETE", "POST"],
         "count/{job-id}/phase": ["GET", "POST"],
         "count/{job-id}/executionduration": ["GET", "POST"],

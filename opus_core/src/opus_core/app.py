@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import bottle
 
 import opus_core
-from opus_core import routes
+from opus_core import hosts, routes
 from opus_core.auth.policy import Policy
 from opus_core.backends import Jdl, Limits, Manager, Storage
 from opus_core.config import Config
 from opus_core.datadir import DataDir, open_data_dir
 from opus_core.definitions import Catalogue
+from opus_core.disk import Place
 from opus_core.errors import ConfigError
+from opus_core.fetching import Fetch
 from opus_core.folder import Folders
 from opus_core.forms import FormLimits
 from opus_core.lifecycle import Policy as EndPolicy
 from opus_core.plugins import Registry
+from opus_core.routes import handover
 from opus_core.service import JobService
 from opus_core.supervisor import Settings, Supervisor
 from opus_core.waiting import Watcher
@@ -62,6 +65,11 @@ class Opus:
             archive=config.jobs.archive,
             event_url=f"{base.rstrip('/')}/handler/job_event" if base else None,
             lease_seconds=config.supervisor.lease_seconds,
+            fetch=Fetch(
+                hosts=hosts.parse(config.jobs.fetch_hosts),
+                max_bytes=config.jobs.max_upload,
+                seconds=config.jobs.fetch_time,
+            ),
         )
         supervisor = Supervisor(
             storage=self.storage,
@@ -76,6 +84,18 @@ class Opus:
         self._listeners.append(supervisor.wake)
         return supervisor
 
+    @property
+    def form_limits(self) -> FormLimits:
+        """What one request may bring."""
+        config = self.config
+        return FormLimits(
+            max_text=config.server.max_body,
+            max_file=config.jobs.max_upload,
+            # A file of just the size that is allowed comes with the form around it.
+            max_total=config.jobs.max_upload + config.server.max_body,
+            max_files=config.jobs.max_files,
+        )
+
     def wsgi(self) -> bottle.Bottle:
         """The web side: a WSGI application."""
         config = self.config
@@ -88,18 +108,24 @@ class Opus:
                 policy=self.policy,
                 jdl=self.jdl,
                 authenticate=self.registry.authenticate,
-                origins=config.server.cors_origins,
+                handover=handover.parse(config.server.sendfile, self.folders.root),
+                origins=tuple(map(str.lower, config.server.cors_origins)),
                 base_url=config.base_url,
                 debug=config.debug,
-                limits=FormLimits(
-                    max_text=config.server.max_body,
-                    max_file=config.jobs.max_upload,
-                    # A file of just the size that is allowed comes with the form around it.
-                    max_total=config.jobs.max_upload + config.server.max_body,
-                    max_files=config.jobs.max_files,
-                ),
+                limits=self.form_limits,
                 job_servers=config.auth.job_servers,
+                places=self._places(),
             )
+        )
+
+    def _places(self) -> tuple[Place, ...]:
+        """Where this server writes."""
+        options = self.storage.options
+        own = [getattr(options, one.name) for one in fields(options)]
+        return (
+            Place(name="files of jobs", path=self.folders.root, least=self.config.jobs.min_free),
+            Place(name="anything in data_dir", path=self.data_dir.path),
+            *(Place(name="the storage", path=one) for one in own if isinstance(one, Path)),
         )
 
     def changed(self) -> None:

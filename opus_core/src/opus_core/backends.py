@@ -283,8 +283,8 @@ class Storage(Backend):
         One transaction: the job, its journal entry (old None), its job_info, its count against
         the quota key's limits. A job that `needs_supervisor` is due now, another never.
 
-        Raises, looked for in this order, `AlreadyAdded` if `job.idempotency` names a key that the same quota key has used in
-        the last 24 hours, whether or not that job still exists; `JobExists` if the id is taken;
+        Raises, looked for in this order, `AlreadyAdded` if `job.idempotency` names a key that the
+        same quota key has used in the last 24 hours, whether or not that job still exists; `JobExists` if the id is taken;
         `LimitReached` with the limit in the sentence. `limits.active` is counted only if this job
         is in an active phase.
         """
@@ -315,8 +315,8 @@ class Storage(Backend):
 
         The answer has version `expected + 1`. All of the job is stored but `job_info`, which
         `note` alone writes, and `id`, `created`, `idempotency`, which never change. A change of
-        phase writes a journal entry, and so does the mark DOOMED (new None), in that order and in the
-        same transaction. `limits.active` and `.bytes` are counted as `add` does, this job
+        phase writes a journal entry, and so does the mark DOOMED (new None), in that order and
+        in the same transaction. `limits.active` and `.bytes` are counted as `add` does, this job
         itself left out; `.per_hour` is of creations alone.
 
         `due`: seconds from now, by the storage's clock, after which `todo` lists the job; None:

@@ -19,7 +19,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -104,6 +104,12 @@ class Catalogue:
     def names(self) -> list[str]:
         """The names that take new jobs."""
         return [state.name for state in self.states() if not state.withdrawn]
+
+    def changed(self) -> datetime | None:
+        """When a name was last published or withdrawn; None if none ever was."""
+        paths = [self._folder / state.name / "published" for state in self.states()]
+        times = [path.stat().st_mtime for path in paths]
+        return datetime.fromtimestamp(max(times), UTC) if times else None
 
     def published(self, name: str) -> Published:
         """What a new job of that name is made from: one small read, if it was parsed before.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -34,6 +35,28 @@ def noticing_full(where: Path) -> Iterator[None]:
             f"no space is left below {where} ({error.strerror}); try again later",
             retry_after=_RETRY_AFTER,
         ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A file or folder of ours, which need not be there yet, and the room that must be left."""
+
+    name: str
+    path: Path
+    least: int = 1 << 20  # [byte]
+
+
+def short_of_room(places: Iterable[Place]) -> list[str]:
+    """The names of places with too little room left."""
+    return [place.name for place in places if _free(place.path) < place.least]
+
+
+def _free(path: Path) -> int:
+    """Bytes left for us where the path is, or will be."""
+    while not path.exists():
+        path = path.parent
+    disk = os.statvfs(path)
+    return disk.f_bavail * disk.f_frsize
 
 
 class NewFile:

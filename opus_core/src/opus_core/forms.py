@@ -23,7 +23,7 @@ from multipart import (
     parse_options_header,
 )
 
-from opus_core.errors import BadRequest, TooLarge
+from opus_core.errors import BadRequest, OpusError, TooLarge
 from opus_core.job import Upload
 from opus_core.values import shown
 
@@ -87,7 +87,7 @@ def read_form(environ: Mapping[str, Any], *, store: Store, limits: FormLimits) -
     """
     reader = _Reader(limits, store)
     reader.add_query(environ)
-    body = _Body(environ, limits.max_total)
+    body = Body(environ, limits.max_total)
     content_type, options = parse_options_header(str(environ.get("CONTENT_TYPE") or ""))
     if options.get("charset", "utf-8").lower() not in _UTF8:
         raise BadRequest(f"the form is in {shown(options['charset'])}; send it in UTF-8")
@@ -116,8 +116,12 @@ def _refuse(chunks: Iterator[bytes], *, name: str, media_type: str) -> Upload:
     raise BadRequest("a file cannot come in a query string")
 
 
-class _Body:
-    """The bytes of `wsgi.input`, no further than the request goes and the limit allows."""
+class Body:
+    """The bytes of `wsgi.input`, no further than the request goes and the limit [byte] allows.
+
+    Raises `TooLarge` beyond it, at once if the request says how long it is. A body in chunks has
+    been put together by the server, which says so by `wsgi.input_terminated`.
+    """
 
     def __init__(self, environ: Mapping[str, Any], limit: int) -> None:
         self._input = environ.get("wsgi.input")
@@ -160,8 +164,10 @@ class _Body:
             return b""
         try:
             data: bytes = self._input.read(wanted)
-        except (OSError, ValueError, EOFError) as error:
-            # What servers raise when the client has gone, or its chunked coding is broken.
+        except OpusError:
+            raise  # the embedded server refuses in our words (opus_core.spool)
+        except Exception as error:
+            # The client has gone, or its chunks are broken: each server has its own errors for it.
             raise BadRequest("the body could not be read to its end; send it again") from error
         self._taken += len(data)
         if not data and self._length is not None:
@@ -171,6 +177,10 @@ class _Body:
         if self._taken > self._limit:
             raise TooLarge(f"the body has more than {self._limit} bytes, the most taken here")
         return data
+
+    def __iter__(self) -> Iterator[bytes]:
+        while data := self.read(_CHUNK):
+            yield data
 
 
 class _Reader:
@@ -191,7 +201,7 @@ class _Reader:
             raise BadRequest("the query string is not percent-encoded") from error
         self._add_pairs(query)
 
-    def add_urlencoded(self, body: _Body) -> None:
+    def add_urlencoded(self, body: Body) -> None:
         # Percent-encoding is three times its text at worst; so much is read, then counted.
         longest = 3 * self._limits.max_text + 2 * self._limits.max_fields
         pieces: list[bytes] = []
@@ -211,7 +221,7 @@ class _Reader:
                 name, _, value = piece.replace(b"+", b" ").partition(b"=")
                 self._add_value(unquote_to_bytes(name), unquote_to_bytes(value))
 
-    def add_multipart(self, body: _Body, boundary: str) -> None:
+    def add_multipart(self, body: Body, boundary: str) -> None:
         if not boundary:
             raise BadRequest("the Content-Type of the body names no boundary")
         events = self._events(body, boundary)
@@ -227,7 +237,7 @@ class _Reader:
             else:
                 self._add_file(segment, file_name, payload)
 
-    def _events(self, body: _Body, boundary: str) -> Iterator[MultipartSegment | bytes | None]:
+    def _events(self, body: Body, boundary: str) -> Iterator[MultipartSegment | bytes | None]:
         """The parser's events, its errors in our words: a store passes through only those."""
         try:
             parser = PushMultipartParser(boundary, max_segment_count=self._limits.max_fields + 1)

@@ -25,6 +25,7 @@ from opus_core.job import (
     Parameter,
     Phase,
     Result,
+    Upload,
     Watch,
     Work,
 )
@@ -183,6 +184,38 @@ def set_parameters(job: Job, parameters: tuple[Parameter, ...]) -> Job:
     return replace(job, parameters=parameters)
 
 
+# --- inputs that are given as URLs -----------------------------------------------------------
+
+
+def awaited(job: Job) -> tuple[str, ...]:
+    """The URLs of inputs that have not been fetched, each once.
+
+    Such an input is a file without a hash. When it has one, it keeps its URL as its value.
+    """
+    files = [one for one in job.parameters if one.upload is not None and not one.upload.sha256]
+    return tuple(dict.fromkeys(one.value for one in files))
+
+
+def arrived(job: Job, url: str, upload: Upload) -> Job:
+    """The input from there is in the job's folder. `NotAllowed` if nobody wants it any more."""
+    if job.work is not Work.WANTED or url not in awaited(job):
+        raise NotAllowed(f"job {job.id} waits for nothing from {url}")
+    parameters = tuple(
+        replace(one, upload=upload)
+        if one.value == url and one.upload is not None and not one.upload.sha256
+        else one
+        for one in job.parameters
+    )
+    return replace(job, parameters=parameters, watch=Watch())
+
+
+def not_arrived(job: Job) -> Job:
+    """An input could not be fetched, once more; to be tried again. `NotAllowed` as before."""
+    if job.work is not Work.WANTED:
+        raise NotAllowed(f"job {job.id} waits for no inputs")
+    return replace(job, watch=replace(job.watch, attempts=job.watch.attempts + 1))
+
+
 # --- submission ------------------------------------------------------------------------------
 
 
@@ -234,11 +267,12 @@ def defer(job: Job, *, now: datetime) -> Job:
     return abort(back, now=now) if job.abort_requested else back
 
 
-def reject(job: Job, message: str, *, now: datetime) -> Job:
-    """The scheduler will never run it, or this server cannot even ask it to."""
+def reject(job: Job, message: str, *, now: datetime, again: bool = False) -> Job:
+    """The scheduler will never run it, or this server cannot even ask it to; `again`: another
+    job like it may be luckier."""
     if job.work not in (Work.WANTED, Work.STARTING):
         return job
-    ended = _end(job, Phase.ERROR, now, message)
+    ended = _end(job, Phase.ERROR, now, message, again=again)
     # What was never handed over leaves nothing to be cleared up.
     return _done(ended) if job.work is Work.STARTING else replace(ended, work=Work.RELEASED)
 
@@ -403,7 +437,7 @@ def exited(job: Job, exit_: Exit, status: Status | None, policy: Policy, *, now:
     The phase follows `protocol.md` section 4; a script that ended well stays EXECUTING until its
     results are in place. `status` is what the scheduler last said, if it was asked.
     """
-    if job.work not in (Work.STARTING, Work.LIVE):
+    if job.work is not Work.LIVE:
         return job
     instant = min(exit_.ended or now, now)
     if exit_.started is not None:
@@ -444,21 +478,25 @@ def exited(job: Job, exit_: Exit, status: Status | None, policy: Policy, *, now:
 
 
 def fetched(job: Job, results: tuple[Result, ...], exit_: Exit | None, *, now: datetime) -> Job:
-    """Results are in place and the cluster has forgotten the job.
+    """Results are in place; what lies on the cluster may go, and `released` is all that is left.
 
     COMPLETED is only said here, of a job that is still EXECUTING: what was aborted or failed
     before keeps its end, with the results it has.
     """
-    if job.work is not Work.ENDED:
+    if job.work is not Work.ENDED or job.doomed:
         return job
-    released = replace(job, work=Work.RELEASED, watch=Watch())
-    if job.doomed:
-        return released
-    released = replace(released, results=results)
+    job = replace(job, results=results)
     if job.phase.over:
-        return released
+        return job
     instant = min(exit_.ended, now) if exit_ and exit_.ended else now
-    return _end(released, Phase.COMPLETED, instant)
+    return _end(job, Phase.COMPLETED, instant)
+
+
+def released(job: Job) -> Job:
+    """The cluster has forgotten a job that is over, or that is to be removed."""
+    if job.work is not Work.ENDED or not (job.phase.over or job.doomed):
+        return job
+    return replace(job, work=Work.RELEASED, watch=Watch())
 
 
 def unfetchable(job: Job, message: str, *, now: datetime) -> Job:

@@ -7,16 +7,20 @@ commented file of `opus init` are made from them.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+from opus_core.hosts import parse
+
 T = TypeVar("T")
 
 _MIB: Final = 1024**2
 _GIB: Final = 1024**3
+_SENDFILE: Final = re.compile(r"x-sendfile|x-accel-redirect:/(?:[A-Za-z0-9_.~-]+/)+")
 
 
 def option(default: T, help_: str, **metadata: object) -> T:
@@ -47,6 +51,12 @@ class Server:
     cors_origins: tuple[str, ...] = option(
         (), 'Origins whose pages may use this server, such as "https://portal.example.org", or "*".'
     )
+    sendfile: str | None = option(
+        None,
+        'How the web server in front sends results: "x-sendfile" (Apache, lighttpd), or '
+        '"x-accel-redirect:/PREFIX/" (nginx), where it has the job folders below /PREFIX/; '
+        "absent: this program sends them.",
+    )
     max_body: int = option(16 * _MIB, "Largest request without files.", unit="bytes", least=1024)
 
     def __post_init__(self) -> None:
@@ -59,6 +69,11 @@ class Server:
             )
         check_url("event_url", self.event_url)
         check_networks("trusted_proxies", self.trusted_proxies)
+        if self.sendfile is not None and not _SENDFILE.fullmatch(self.sendfile):
+            raise ValueError(
+                f"sendfile: {self.sendfile!r} is neither \"x-sendfile\" nor"
+                ' "x-accel-redirect:/PREFIX/"'
+            )
         for origin in self.cors_origins:
             if origin != "*" and (urlsplit(origin).path or not _is_url(origin)):
                 raise ValueError(
@@ -155,11 +170,22 @@ class Jobs:
         2 * _GIB, "Files of one request, taken together.", unit="bytes", least=0
     )
     max_files: int = option(100, "Files in one request.", least=0)
+    fetch_hosts: tuple[str, ...] = option(
+        (),
+        "Hosts from which inputs given as URLs are fetched: names, which may be within the site, "
+        '"*.example.org", networks, and "public" for all public addresses; none: nothing is.',
+    )
+    fetch_time: float = option(
+        600.0, "Longest time that fetching one input may take.", unit="seconds", least=1
+    )
     archive: bool = option(
         False, "At its destruction time, keep the job's record (ARCHIVED) and remove its results."
     )
     min_free: int = option(
-        256 * _MIB, "Nothing is submitted while the disk has less free.", unit="bytes", least=0
+        256 * _MIB,
+        "Nothing is submitted, and no large body taken, while the disk has less free.",
+        unit="bytes",
+        least=0,
     )
     overuse_is_error: bool = option(
         False,
@@ -168,6 +194,10 @@ class Jobs:
     )
 
     def __post_init__(self) -> None:
+        try:
+            parse(self.fetch_hosts)
+        except ValueError as error:
+            raise ValueError(f"fetch_hosts: {error}") from error
         for name in ("execution_duration", "destruction_days"):
             value, most = getattr(self, name), getattr(self, f"{name}_max")
             if most and not 0 < value <= most:

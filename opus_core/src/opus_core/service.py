@@ -10,11 +10,12 @@ import hmac
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from opus_core import hosts, lifecycle, validation
 from opus_core import job as jobs
-from opus_core import lifecycle, validation
 from opus_core.auth.policy import Policy
 from opus_core.backends import JobQuery, Limits, Storage, User
 from opus_core.datadir import DataDir
@@ -24,28 +25,42 @@ from opus_core.errors import (
     AlreadyAdded,
     BadRequest,
     Conflict,
+    Gap,
     NotAllowed,
     NotFound,
+    Unavailable,
     UnknownJob,
 )
 from opus_core.folder import Folders
 from opus_core.forms import Form
 from opus_core.job import (
+    Change,
     Idempotency,
     Job,
     JobSummary,
+    Parameter,
     Phase,
     Result,
     Upload,
     Work,
 )
 from opus_core.sections import Jobs
-from opus_core.waiting import Watcher
+from opus_core.waiting import Owner, Waiter, Watcher
 
 log = logging.getLogger(__name__)
 
 _TRIES = 50  # a save lost to others; each means that somebody else got on with the job
+_PLACE_AGAIN = 5.0  # [s] after which a request that found no slot may find one
 _ABORT_WAIT = 2.0  # [s] the answer to ABORT waits to show the job over, never for the cluster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What has happened to somebody's jobs."""
+
+    seq: int  # to ask after next
+    changes: tuple[Change, ...] = ()  # oldest first
+    reset: bool = False  # not all of them are known any more: read the jobs themselves again
 
 
 class JobService:
@@ -73,6 +88,7 @@ class JobService:
         self._watcher = watcher
         self._data_dir = data_dir
         self._settings = settings
+        self._hosts = hosts.parse(settings.fetch_hosts)
         self._limits = limits
         self._policy = policy
         self._manager = manager
@@ -137,13 +153,19 @@ class JobService:
             execution_duration=lifecycle.clamp_duration(
                 duration, longest=self._settings.execution_duration_max
             ),
-            parameters=request.parameters(definition),
+            parameters=self._fetchable(request.parameters(definition, self._hosts)),
             options={**definition.options, **request.options},
             manager=self._manager,
         )
         if controls.phase == "RUN":
             job = lifecycle.run(job, now=now, tag=self._tag(job_id), can_resume=False)
         return job
+
+    def _fetchable(self, parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+        most = self._settings.max_files
+        if sum(bool(one.upload and one.value) for one in parameters) > most:
+            raise BadRequest(f"more than {most} inputs are given as URLs, the most taken here")
+        return parameters
 
     def _tag(self, job_id: str) -> str:
         return f"opus-{self._data_dir.instance.word}-{job_id}"
@@ -207,6 +229,54 @@ class JobService:
             ):
                 present = self._storage.summary(job_id)
         return self.read(user, name, job_id)
+
+    @contextmanager
+    def place(self, user: User, job_id: str) -> Iterator[Waiter]:
+        """A slot for a request that is to stay until a job is over, taken before there is the job.
+
+        Raises `Unavailable` where none is left.
+        """
+        with self._watcher.waiter(job_id, user.quota_key) as waiter:
+            if not waiter.admitted:
+                raise Unavailable(
+                    "too many requests are waiting here already; try again later, or make a job of"
+                    " it and ask for its phase",
+                    retry_after=_PLACE_AGAIN,
+                )
+            yield waiter
+
+    def until_over(self, user: User, name: str, job_id: str, waiter: Waiter) -> Job:
+        """The job as soon as it is over, or as it is after the longest time a request may wait."""
+        deadline = time.monotonic() + self._settings.max_wait
+        while not self.summary(user, name, job_id).phase.over:
+            if not waiter.wait(deadline - time.monotonic()):
+                break
+        return self.read(user, name, job_id)
+
+    def changes(self, user: User, after: int, seconds: int) -> Changes:
+        """What has happened since the number `after` to the jobs that the user may have listed.
+
+        Waits for it as `wait` does. `after` < 0 asks for the number to begin with. After a gap in
+        the journal, or a number that it has not reached yet, the answer says to begin again.
+        """
+        visible = self._policy.visible(user, JobQuery())
+        if after < 0:
+            return Changes(seq=self._storage.changes(after)[0])
+        longest = self._settings.max_wait
+        seconds = longest if seconds < 0 else min(seconds, longest)
+        with self._watcher.waiter(Owner(user.name), user.quota_key) as waiter:
+            deadline = time.monotonic() + seconds
+            seq = after
+            while True:
+                try:
+                    newest, found = self._storage.changes(seq, owner=user.name)
+                except Gap as gap:
+                    return Changes(seq=gap.newest, reset=True)
+                if newest < seq:
+                    return Changes(seq=newest, reset=True)
+                seq = newest
+                if (found and visible) or not waiter.wait(deadline - time.monotonic()):
+                    return Changes(seq=seq, changes=tuple(found) if visible else ())
 
     def result(self, user: User, name: str, job_id: str, result_id: str) -> tuple[Job, Result]:
         """A result by its id; `NotFound` names those there are."""
@@ -282,7 +352,8 @@ class JobService:
         def rule(job: Job) -> Job:
             definition = self._catalogue.read(job.definition)
             request = validation.split(form, definition, self.run_options)
-            changed = lifecycle.set_parameters(job, request.merge(definition, job.parameters))
+            merged = request.merge(definition, job.parameters, self._hosts)
+            changed = lifecycle.set_parameters(job, self._fetchable(merged))
             return replace(changed, options={**changed.options, **request.options})
 
         return self._change(user, name, job_id, rule, limits=self._limits)
@@ -311,7 +382,7 @@ class JobService:
         raise Conflict(f"job {job_id} is being changed by others all the time; try again")
 
     def _changed(self, job: Job) -> None:
-        self._watcher.changed(job.id)
+        self._watcher.changed(job.id, Owner(job.owner))
         if job.needs_supervisor:
             self._on_change()
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import logging
+import resource
 import threading
+import time
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
-from waitress.server import MultiSocketServer, create_server
+from waitress import wasyncore
+from waitress.server import BaseWSGIServer, MultiSocketServer
 
 from opus_core.app import Opus
 from opus_core.errors import ConfigError
+from opus_core.spool import Spool, create_server
 from opus_core.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
-_LAST_ANSWERS = 5  # [s] that requests under way have to be answered when the server stops
+_LAST_ANSWERS: Final = 5.0  # [s] that requests under way have to be answered when it stops
+_MOST_FILES: Final = 65536
+_FILES_BESIDE: Final = 256  # open files that are no connections, and two for each thread
 
 
 class Server:
@@ -24,19 +30,28 @@ class Server:
     def __init__(self, opus: Opus, *, port: int | None = None) -> None:
         settings = opus.config.server
         self._opus = opus
-        jobs = opus.config.jobs
+        spool = Spool(
+            opus.data_dir.path / "spool",
+            largest=opus.form_limits.max_total,
+            min_free=opus.config.jobs.min_free,
+        )
+        try:
+            spool.prepare()
+        except OSError as error:
+            raise ConfigError(
+                f"{spool.folder} cannot be used for what comes in: {error.strerror}"
+            ) from error
         try:
             # Any: the published types know nothing of the address that was bound.
             self._server: Any = create_server(
                 opus.wsgi(),
+                spool,
                 host=settings.host,
                 port=settings.port if port is None else port,
                 threads=settings.threads,
                 ident="opus",
-                connection_limit=max(1000, 4 * settings.threads),
+                connection_limit=_connections(settings.threads),
                 asyncore_use_poll=True,  # select() ends at about 1,000 sockets
-                # The forms' own limits answer in a sentence; this one is only the last resort.
-                max_request_body_size=jobs.max_upload + 2 * settings.max_body,
                 clear_untrusted_proxy_headers=True,
             )
         except OSError as error:
@@ -44,7 +59,8 @@ class Server:
                 f"cannot listen on {settings.host}:{settings.port if port is None else port}:"
                 f" {error.strerror}; choose another [server] port"
             ) from error
-        self._thread = threading.Thread(target=self._server.run, name="opus-http", daemon=True)
+        self._thread = threading.Thread(target=self._answer, name="opus-http", daemon=True)
+        self._closing = threading.Event()
         self._supervisor: Supervisor | None = None
 
     @property
@@ -69,11 +85,37 @@ class Server:
         self._opus.watcher.close()
         # Answers first, then the sockets: a thread that is still answering needs its own.
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=_LAST_ANSWERS)
-        self._server.close()
-        if self._thread.ident is not None:
+        self._closing.set()
+        if self._thread.ident is None:
+            self._server.close()
+        else:
+            for listener in self._listeners():
+                listener.pull_trigger()
             self._thread.join(timeout=30)
         if self._supervisor is not None:
             self._supervisor.stop()
+
+    def _answer(self) -> None:
+        """Serve the connections. At the end an answer may still get out, but a client that only
+        keeps its connection open holds nobody up."""
+        connections = self._connections()
+        while not self._closing.is_set():
+            wasyncore.loop(1.0, map=connections, use_poll=True, count=1)
+        for listener in self._listeners():
+            wasyncore.dispatcher.close(listener)
+        deadline = time.monotonic() + _LAST_ANSWERS
+        while _unsent(connections) and time.monotonic() < deadline:
+            wasyncore.loop(0.1, map=connections, use_poll=True, count=1)
+        wasyncore.close_all(connections, ignore_all=True)
+
+    def _connections(self) -> dict[int, Any]:
+        several = isinstance(self._server, MultiSocketServer)
+        found: dict[int, Any] = getattr(self._server, "map" if several else "_map")
+        return found
+
+    def _listeners(self) -> list[Any]:
+        found = self._connections().values()
+        return [one for one in list(found) if isinstance(one, BaseWSGIServer)]
 
     def __enter__(self) -> Server:
         return self
@@ -85,3 +127,16 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _unsent(connections: dict[int, Any]) -> bool:
+    return any(getattr(one, "total_outbufs_len", 0) for one in connections.values())
+
+
+def _connections(threads: int) -> int:
+    """How many connections can be open: most of them idle, so as many as there can be files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(most - _FILES_BESIDE - 2 * threads, 2 * threads)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
+from urllib.parse import unquote
 
 from opus_core.backends import Output
 from opus_core.definition import (
@@ -25,6 +26,7 @@ from opus_core.definition import (
 )
 from opus_core.errors import BadRequest, NotAllowed
 from opus_core.forms import Form
+from opus_core.hosts import Hosts
 from opus_core.job import Parameter, Upload, cut
 from opus_core.queries import Wait, once, parse_phase, parse_query, parse_wait, whole
 from opus_core.values import check_value, parse_instant, shown
@@ -48,10 +50,12 @@ _DROPPED: Final = frozenset({"REQUEST", "VERSION", "RESPONSEFORMAT", "MAXREC", "
 _LONGEST_RUN_ID: Final = 256  # DALI 1.1 section 3.4.6 asks for 64
 _NOT_IN_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_NOWHERE: Final = Hosts()
 _NEXT_UPLOAD: Final = re.compile(r";(?=[^,;]+,)")  # a semicolon may also stand within a URL
 
 Values = Iterable[tuple[str, str]]
 Uploads = Iterable[tuple[str, Upload]]
+_File = tuple[str, Upload]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,17 +78,22 @@ class Request:
     uploads: tuple[tuple[str, Upload], ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
 
-    def parameters(self, definition: JobDefinition) -> tuple[Parameter, ...]:
+    def parameters(
+        self, definition: JobDefinition, hosts: Hosts = _NOWHERE
+    ) -> tuple[Parameter, ...]:
         """The parameters of a new job, defaults filled in; `BadRequest` says what is wrong."""
-        found = check_inputs(definition, self.inputs, self.uploads)
+        found = check_inputs(definition, self.inputs, self.uploads, hosts=hosts)
         outputs(definition, found)
         return found
 
     def merge(
-        self, definition: JobDefinition, present: Sequence[Parameter]
+        self,
+        definition: JobDefinition,
+        present: Sequence[Parameter],
+        hosts: Hosts = _NOWHERE,
     ) -> tuple[Parameter, ...]:
         """The parameters of a job after this request: named ones replaced, others as they were."""
-        changes = check_inputs(definition, self.inputs, self.uploads, partial=True)
+        changes = check_inputs(definition, self.inputs, self.uploads, partial=True, hosts=hosts)
         changed = {one.name for one in changes}
         kept = [one for one in present if one.name not in changed]
         order = {entry.name: number for number, entry in enumerate(definition.inputs())}
@@ -175,20 +184,26 @@ def _execution_duration(text: str | None) -> int | None:
 
 
 def check_inputs(
-    definition: JobDefinition, values: Values, uploads: Uploads, *, partial: bool = False
+    definition: JobDefinition,
+    values: Values,
+    uploads: Uploads,
+    *,
+    partial: bool = False,
+    hosts: Hosts = _NOWHERE,
 ) -> tuple[Parameter, ...]:
     """The parameters that a request asks for, in the order and spelling of the description.
 
     Names are not case-sensitive. A file comes as a part named like the input, or under another
     name that `INPUT=param:PART` or `UPLOAD=INPUT,param:PART` refers to (UWS 1.1 section
-    2.2.3.1.1, DALI 1.1 section 3.4.5). A `partial` request changes a job: only what it names is
-    answered, nothing is filled in or missed.
+    2.2.3.1.1, DALI 1.1 section 3.4.5); or is to be fetched from one of the `hosts`, when a URL is
+    its value, which then has a file without a hash until it has been (`lifecycle.awaited`). A
+    `partial` request changes a job: only what it names is answered, nothing is filled in or missed.
 
-    Raises `BadRequest` naming the input and what would be legal; `NotAllowed` for a file named by
-    a URL.
+    Raises `BadRequest` naming the input and what would be legal; `NotAllowed` for a URL of another
+    host.
     """
     texts: dict[str, list[str]] = {}
-    parts = _Parts(uploads)
+    parts = _Parts(uploads, hosts)
     for name, value in values:
         entry = definition.find(name)
         if isinstance(entry, ParameterDescription):
@@ -218,12 +233,13 @@ def check_inputs(
 
 
 class _Parts:
-    """The files of a request, and which input each of them is for."""
+    """The files of a request, and which input each of them is for; with its URL, or nothing."""
 
-    def __init__(self, uploads: Uploads) -> None:
+    def __init__(self, uploads: Uploads, hosts: Hosts) -> None:
         self._parts = list(uploads)
+        self._hosts = hosts
         self._referred: set[str] = set()
-        self._files: dict[str, list[Upload]] = {}
+        self._files: dict[str, list[_File]] = {}
 
     def refer(self, entry: UsedDescription, value: str) -> None:
         """A text that stands for a file: `param:PART`, or a URL."""
@@ -239,16 +255,17 @@ class _Parts:
                     f" request has {_names(name for name, _ in self._parts) or 'no files'}"
                 )
             self._referred.add(part)
-            self._files.setdefault(entry.name, []).extend(found)
+            self._files.setdefault(entry.name, []).extend(("", upload) for upload in found)
         elif _URL.match(source):
-            self._files.setdefault(entry.name, []).append(_fetched(entry, source))
+            file = (source, _fetched(entry, source, self._hosts))
+            self._files.setdefault(entry.name, []).append(file)
         else:
             raise BadRequest(
                 f"{entry.name} takes a file, not the text {shown(value)}; send the file as a part"
                 " of that name in a multipart/form-data body"
             )
 
-    def assigned(self, definition: JobDefinition) -> dict[str, list[Upload]]:
+    def assigned(self, definition: JobDefinition) -> dict[str, list[_File]]:
         """All files by input; every part must have found one."""
         for name, upload in self._parts:
             if name in self._referred:
@@ -264,19 +281,20 @@ class _Parts:
                     f"nothing takes the file that was sent as {shown(name)}; "
                     + (f"send it as {takes}" if takes else f"{definition.name} takes no files")
                 )
-            self._files.setdefault(entry.name, []).append(upload)
+            self._files.setdefault(entry.name, []).append(("", upload))
         return self._files
 
 
-def _fetched(entry: UsedDescription, url: str) -> Upload:
-    """The file behind a URL. The one place where fetching will begin."""
-    raise NotAllowed(
-        f"{entry.name} cannot be fetched from {shown(url)}: this server fetches no files; download"
-        " it and upload it as a part of that name"
-    )
+def _fetched(entry: UsedDescription, url: str, hosts: Hosts) -> Upload:
+    """The file behind a URL, which the supervisor will fetch before the job is submitted."""
+    try:
+        parts = hosts.check(url)
+    except (BadRequest, NotAllowed) as error:
+        raise type(error)(f"{entry.name}: {error.sentence}") from error
+    return Upload(sha256="", size=0, name=unquote(parts.path.rpartition("/")[2]))
 
 
-def _files(entry: UsedDescription, uploads: list[Upload], *, partial: bool) -> list[Parameter]:
+def _files(entry: UsedDescription, uploads: list[_File], *, partial: bool) -> list[Parameter]:
     if not uploads and entry.required and not partial:
         raise BadRequest(
             f"the file {entry.name} is missing; send it as a part of that name in a"
@@ -284,7 +302,7 @@ def _files(entry: UsedDescription, uploads: list[Upload], *, partial: bool) -> l
         )
     if len(uploads) > 1 and entry.multiplicity.strip() in ("", "0", "1", "0..1", "1..1"):
         raise BadRequest(f"{entry.name} takes one file, and {len(uploads)} were sent")
-    return [Parameter(name=entry.name, upload=upload) for upload in uploads]
+    return [Parameter(name=entry.name, value=url, upload=upload) for url, upload in uploads]
 
 
 def _texts(entry: ParameterDescription, sent: list[str], *, partial: bool) -> list[Parameter]:

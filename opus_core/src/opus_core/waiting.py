@@ -3,7 +3,8 @@
 A blocked thread is cheap; more waiters than threads stop a server. So a waiter needs a slot, and
 whoever gets none is answered at once with the present state, which UWS 1.1 section 2.2.1.2
 allows. A waiter costs no query while it waits: one thread follows the journal while anybody
-waits, and wakes those whose job has changed. Changes made in this process wake them at once.
+waits, and wakes those whose job, or any of whose jobs, has changed. Changes made in this process
+wake them at once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from opus_core.backends import Storage
 from opus_core.errors import Gap, OpusError
@@ -20,6 +22,16 @@ from opus_core.errors import Gap, OpusError
 log = logging.getLogger(__name__)
 
 _CYCLE = 1.0  # [s] between two looks at whether anybody still waits
+
+
+class Owner(NamedTuple):
+    """What one waits for who waits for any job of an owner; None: for those without one."""
+
+    name: str | None
+
+
+Topic = str | Owner
+"""What is waited for: one job, by its id, or any of an owner."""
 
 
 class Waiter:
@@ -53,20 +65,20 @@ class Watcher:
         self._slots = slots
         self._per_user = per_user
         self._lock = threading.Lock()
-        self._waiters: dict[str, set[Waiter]] = {}
+        self._waiters: dict[Topic, set[Waiter]] = {}
         self._users: Counter[str] = Counter()
         self._thread: threading.Thread | None = None
         self._closing = False
         self._closed = threading.Event()
 
     @contextmanager
-    def waiter(self, job_id: str, user: str) -> Iterator[Waiter]:
-        """A place to wait for changes of one job, in the name of a quota key.
+    def waiter(self, topic: Topic, user: str) -> Iterator[Waiter]:
+        """A place to wait for changes, in the name of a quota key.
 
-        Enter it before reading the job: no change after that is missed. Where the budget is used
-        up the place is not admitted, and its `wait` returns at once.
+        Enter it before reading what may change: no change after that is missed. Where the budget
+        is used up the place is not admitted, and its `wait` returns at once.
         """
-        waiter = self._admit(job_id, user)
+        waiter = self._admit(topic, user)
         if not waiter.admitted:
             yield waiter
             return
@@ -75,19 +87,21 @@ class Watcher:
             yield waiter
         finally:
             with self._lock:
-                places = self._waiters.get(job_id, set())
+                places = self._waiters.get(topic, set())
                 places.discard(waiter)
                 if not places:
-                    self._waiters.pop(job_id, None)
+                    self._waiters.pop(topic, None)
                 self._users[user] -= 1
                 if self._users[user] <= 0:
                     del self._users[user]
 
-    def changed(self, job_id: str) -> None:
-        """A job was changed by this process: wake its waiters at once."""
+    def changed(self, *topics: Topic) -> None:
+        """These have changed: wake who waits for them. Whoever changes a job in this process
+        calls it, so that nobody has to wait for the journal to be read."""
         with self._lock:
-            for waiter in self._waiters.get(job_id, ()):
-                waiter.wake()
+            for topic in topics:
+                for waiter in self._waiters.get(topic, ()):
+                    waiter.wake()
 
     def close(self) -> None:
         """Wake everybody and admit nobody any more, so that a server can stop; safe twice."""
@@ -103,14 +117,14 @@ class Watcher:
         if thread is not None:
             thread.join(timeout=2 * _CYCLE)
 
-    def _admit(self, job_id: str, user: str) -> Waiter:
+    def _admit(self, topic: Topic, user: str) -> Waiter:
         with self._lock:
             full = self._closing or sum(self._users.values()) >= self._slots
             if full or self._users[user] >= self._per_user:
                 return Waiter(admitted=False)
             waiter = Waiter(admitted=True)
             self._users[user] += 1
-            self._waiters.setdefault(job_id, set()).add(waiter)
+            self._waiters.setdefault(topic, set()).add(waiter)
             return waiter
 
     def _follow(self) -> None:
@@ -146,7 +160,7 @@ class Watcher:
                 self._closed.wait(1.0)
             else:
                 for change in changes:
-                    self.changed(change.job_id)
+                    self.changed(change.job_id, Owner(change.owner))
 
     def _wake_all(self) -> None:
         with self._lock:

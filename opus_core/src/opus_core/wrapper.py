@@ -101,6 +101,7 @@ def describe(parameter: Parameter) -> dict[str, Any]:
         return {"name": parameter.name, "value": parameter.value}
     return {
         "name": parameter.name,
+        **({"url": parameter.value} if parameter.value else {}),
         "file": f"input/{input_name(parameter.upload)}",
         "size": parameter.upload.size,
         "sha256": parameter.upload.sha256,

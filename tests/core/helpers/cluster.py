@@ -131,7 +131,7 @@ class SmallManager(Manager):
     name = "small"
     about = "Runs wrappers as processes of the tests."
     parallel = 2
-    poll_interval = 0.1
+    poll_interval = 0.05
     can_resume = True
 
     def __init__(self, cluster: Cluster) -> None:

@@ -115,7 +115,7 @@ class Site:
         if what not in self._published:
             definition = JobDefinition(
                 name=f"test{len(self._published)}",
-                script=f"echo begun >> {self.trace}\n{script}\n",
+                script=f'echo "$PWD" >> {self.trace}\n{script}\n',
                 generated=tuple(
                     GeneratedDescription(name=one, required=required) for one in outputs
                 ),
@@ -200,7 +200,11 @@ class Site:
 
     def runs(self) -> int:
         """How many times scripts have begun."""
-        return len(self.trace.read_text().splitlines()) if self.trace.exists() else 0
+        return len(self._begun())
+
+    def _begun(self) -> list[str]:
+        """The working directory of every script that has begun, once for each time."""
+        return self.trace.read_text().splitlines() if self.trace.exists() else []
 
     def native_ids(self, job: Job) -> list[str]:
         """What the cluster has under the job's tag."""
@@ -229,6 +233,8 @@ class Site:
             assert storage.forgotten == [], "nothing would ever look at these again"
             circles = {key: n for key, n in storage.listed.items() if n > OFTEN}
             assert circles == {}, "listed again and again without getting on"
+        twice = {folder: n for folder, n in Counter(self._begun()).items() if n > 1}
+        assert twice == {}, "a script runs once in the life of a job"
         _, changes = self.storage.changes(0, limit=100_000)
         for change in changes:
             if change.old is not None and change.new is not None:

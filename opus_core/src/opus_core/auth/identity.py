@@ -68,7 +68,13 @@ def _decoded(text: object) -> str:
     return str(text or "").encode("latin-1", "replace").decode("utf-8", "replace")
 
 
-def check_origin(environ: Mapping[str, Any], host: str, allowed: Collection[str] = ()) -> None:
+def check_origin(
+    environ: Mapping[str, Any],
+    host: str,
+    allowed: Collection[str] = (),
+    *,
+    anonymous: bool = False,
+) -> None:
     """Refuse a change that a page of another site made a browser ask for: `NotAllowed`.
 
     A browser sends along what its user has not typed: a password it remembers, a certificate, a
@@ -76,7 +82,9 @@ def check_origin(environ: Mapping[str, Any], host: str, allowed: Collection[str]
     loopback needs. A bearer token is never sent along, so what carries one passes; and so do
     clients that are no browsers, since they send neither of the two headers that are asked here.
 
-    `host` is this server's own, with the port where it is not the usual one.
+    `host` is this server's own, with the port where it is not the usual one. `*` among the
+    `allowed` origins lets any page ask for what an anonymous user may do, and nothing in the name
+    of somebody: a site that says so shares what the mere place in the network gives.
     """
     if environ.get("REQUEST_METHOD", "GET") in _SAFE:
         return
@@ -86,7 +94,7 @@ def check_origin(environ: Mapping[str, Any], host: str, allowed: Collection[str]
     origin = str(environ.get("HTTP_ORIGIN", ""))
     if site in ("same-origin", "none") or (not site and not origin):
         return
-    if origin and origin in allowed:
+    if origin and (origin in allowed or (anonymous and "*" in allowed)):
         return
     # Another port or a sibling host is the same site, yet somebody else's page.
     if site != "cross-site" and _host(origin) == _host(f"//{host}"):

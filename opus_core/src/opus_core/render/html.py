@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from http import HTTPStatus
 from importlib import resources
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import jinja2
 
 from opus_core.definition import JobDefinition
 from opus_core.job import Job, JobSummary, Phase
 from opus_core.render import text
+from opus_core.render.api import Chapter
 from opus_core.render.form import Field
 from opus_core.render.urls import Urls
 from opus_core.render.xml import numbered
@@ -155,6 +156,11 @@ def job(
         document=document,
         now=now,
     )
+
+
+def api(frame: Frame, info: Mapping[str, Any], chapters: Sequence[Chapter]) -> str:
+    """What can be asked of this server."""
+    return _render("api.html", frame, info=info, chapters=chapters)
 
 
 def error(frame: Frame, *, status: int, sentence: str, trace: str = "") -> str:

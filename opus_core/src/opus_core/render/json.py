@@ -103,11 +103,13 @@ def _parameters(value: Job, urls: Urls) -> list[dict[str, Any]]:
         if parameter.upload is None:
             entry["value"] = parameter.value
         else:
-            entry["href"] = urls.parameter(value.definition.name, value.id, parameter.name, number)
+            ours = urls.parameter(value.definition.name, value.id, parameter.name, number)
+            entry["href"] = parameter.value or ours
             entry["file"] = parameter.upload.name
-            entry["size"] = parameter.upload.size
-            entry["mime-type"] = parameter.upload.media_type
-            entry["sha256"] = parameter.upload.sha256
+            if parameter.upload.sha256:  # else it is still to be fetched
+                entry["size"] = parameter.upload.size
+                entry["mime-type"] = parameter.upload.media_type
+                entry["sha256"] = parameter.upload.sha256
         entries.append(entry)
     return entries
 

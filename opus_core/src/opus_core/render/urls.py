@@ -50,6 +50,22 @@ class Urls:
         """A file of the pages' own."""
         return f"{self.root}/static/{file}"
 
+    def sync(self, name: str) -> str:
+        """Where a job is run and answered with its result, in one request."""
+        return f"{self.jobs(name)}/sync"
+
+    def capabilities(self) -> str:
+        """What this server can do."""
+        return f"{self.root}/capabilities"
+
+    def api(self) -> str:
+        """What can be asked of this server, as a page."""
+        return f"{self.root}/api"
+
+    def openapi(self, suffix: str) -> str:
+        """The same as a document, in `yaml` or `json`."""
+        return f"{self.root}/openapi.{suffix}"
+
     def availability(self) -> str:
         """How this server is."""
         return f"{self.root}/availability"

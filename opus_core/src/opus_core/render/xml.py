@@ -24,6 +24,8 @@ XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
 INFO: Final = "urn:opus:uws:1"
 """Elements `info` of jobInfo: one for each key."""
 VOSI: Final = "http://www.ivoa.net/xml/VOSIAvailability/v1.0"
+VOSI_CAPABILITIES: Final = "http://www.ivoa.net/xml/VOSICapabilities/v1.0"
+VO_DATA_SERVICE: Final = "http://www.ivoa.net/xml/VODataService/v1.1"
 
 _NSMAP: Final = {"uws": UWS, "xlink": XLINK, "xsi": XSI}
 _HEAD: Final = (
@@ -101,6 +103,22 @@ def availability(*, available: bool, up_since: datetime | None, notes: Iterable[
     return _document(root)
 
 
+def capabilities(offers: Iterable[tuple[str, str, str]]) -> bytes:
+    """VOSI capabilities (VOSI 1.1 section 3.1): of each the standard's id, or nothing, what it is
+    and its address."""
+    nsmap = {"vosi": VOSI_CAPABILITIES, "vs": VO_DATA_SERVICE, "xsi": XSI}
+    root = etree.Element(f"{{{VOSI_CAPABILITIES}}}capabilities", nsmap=nsmap)
+    for standard, description, url in offers:
+        entry = etree.SubElement(root, "capability")
+        if standard:
+            entry.set("standardID", standard)
+        etree.SubElement(entry, "description").text = for_xml(description)
+        interface = etree.SubElement(entry, "interface")
+        interface.set(f"{{{XSI}}}type", "vs:ParamHTTP")
+        etree.SubElement(interface, "accessURL", use="full").text = url
+    return _document(root)
+
+
 def by_reference(parameter: Parameter) -> bool:
     """Whether a document can only say where the value is: a file, or no XML characters."""
     return parameter.upload is not None or not fits_xml(parameter.value)
@@ -121,7 +139,9 @@ def _fill_parameters(parent: etree._Element, value: Job, urls: Urls) -> None:
         entry = etree.SubElement(parent, _tag("parameter"), id=parameter.name)
         if by_reference(parameter):
             entry.set("byReference", "true")
-            entry.text = urls.parameter(value.definition.name, value.id, parameter.name, number)
+            ours = urls.parameter(value.definition.name, value.id, parameter.name, number)
+            # Of a file that was given as a URL, that is the value.
+            entry.text = parameter.value if parameter.upload and parameter.value else ours
         else:
             entry.text = parameter.value
 

@@ -2,7 +2,8 @@
 
 asking   a request as a handler sees it        reply  an answer, and what an error becomes
 uws output creation lists    the job tree      pages  what a browser gets at the same addresses
-definitions events vosi static                 files  ranges and conditional requests
+sync changes                                   files  ranges and conditional requests
+definitions events vosi api static             cors   pages of other sites
 """
 
 from __future__ import annotations
@@ -14,8 +15,20 @@ from typing import Any, Final
 import bottle
 
 from opus_core.errors import NotFound, OpusError
-from opus_core.routes import creation, definitions, events, output, static, uws, vosi
+from opus_core.routes import (
+    api,
+    changes,
+    creation,
+    definitions,
+    events,
+    output,
+    static,
+    sync,
+    uws,
+    vosi,
+)
 from opus_core.routes.asking import ask
+from opus_core.routes.cors import Cors
 from opus_core.routes.parts import Parts
 from opus_core.routes.reply import refusal
 
@@ -33,6 +46,8 @@ ROUTES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] =
     ("GET", "/jdl/<name>", definitions.get_jdl),
     ("GET", _JOBS, uws.get_list),
     ("POST", _JOBS, creation.create),
+    ("GET", f"{_JOBS}/sync", sync.get_sync),  # before jobs, none of which can have this id
+    ("POST", f"{_JOBS}/sync", sync.post_sync),
     ("GET", _JOB, uws.get_job),
     ("POST", _JOB, uws.post_job),
     ("DELETE", _JOB, uws.delete_job),
@@ -54,8 +69,13 @@ ROUTES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] =
     ("GET", f"{_JOB}/stdout", output.get_stdout),
     ("GET", f"{_JOB}/stderr", output.get_stderr),
     ("POST", "/handler/job_event", events.post_event),
+    ("GET", "/changes", changes.get_changes),
+    ("GET", "/capabilities", vosi.get_capabilities),
     ("GET", "/availability", vosi.get_availability),
     ("GET", "/healthz", vosi.get_health),
+    ("GET", "/api", api.get_page),
+    ("GET", "/openapi.yaml", api.get_yaml),
+    ("GET", "/openapi.json", api.get_json),
     ("GET", "/static/<file>", static.get_static),
 )
 """Method, rule and function; HEAD goes where GET goes."""
@@ -75,12 +95,25 @@ class _Application(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
     def __init__(self, parts: Parts) -> None:
         super().__init__()
         self._parts = parts
+        self._cors = Cors(parts.origins)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
         path = _SLASHES.sub("/", f"/{environ.get('PATH_INFO', '')}")
         environ = {**environ, "PATH_INFO": path.rstrip("/") or "/"}
+        if self._cors:
+            preflight = self._cors.preflight(environ)
+            if preflight is not None:
+                start_response("204 No Content", preflight)
+                return []
+            start_response = self._starting(environ, start_response)
         answer: Iterable[bytes] = super().__call__(environ, start_response)
         return answer
+
+    def _starting(self, environ: dict[str, Any], start_response: Any) -> Callable[..., Any]:  # noqa: ANN401
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:  # noqa: ANN401
+            return start_response(status, self._cors.added(headers, environ), *error)
+
+        return start
 
     def default_error_handler(self, res: bottle.HTTPError) -> bottle.HTTPResponse:
         """What the router says, and faults beyond our handlers."""

@@ -76,11 +76,13 @@ def check_id(job_id: str) -> str:
 
 def ask(parts: Parts, environ: Mapping[str, Any]) -> Asked:
     """Look at a request. Raises `NotAuthenticated`, `NotAllowed` and `BadRequest`."""
-    check_origin(environ, urlsplit(root(parts, environ)).netloc, parts.origins)
+    user = identify(environ, parts.authenticate)
+    host = urlsplit(root(parts, environ)).netloc
+    check_origin(environ, host, parts.origins, anonymous=user.anonymous)
     return Asked(
         parts=parts,
         environ=environ,
-        user=identify(environ, parts.authenticate),
+        user=user,
         pairs=read_query(environ, parts.limits),
     )
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import bottle
 
@@ -18,31 +18,51 @@ from opus_core.definition import (
     UsedDescription,
 )
 from opus_core.definitions import Published
-from opus_core.errors import BadRequest, NotAllowed, OpusError, TooLarge
-from opus_core.forms import Form, Pairs, read_form
+from opus_core.errors import BadRequest, NotAllowed, OpusError
+from opus_core.forms import Body, Form, Pairs, read_form
 from opus_core.job import Job, Phase, Upload
 from opus_core.routes import pages
 from opus_core.routes.asking import Asked
 from opus_core.routes.reply import see_other
 
-_CHUNK: Final = 65536  # [byte]
-_DIGITS: Final = re.compile(r"[0-9]{1,18}")
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def create(asked: Asked, name: str) -> bottle.HTTPResponse:
     """POST to the job list: 303 to the new job (UWS 1.1 section 2.2.3.1)."""
+    published = admitted(asked, name)
+    made = make(asked, published, jobs.new_id())
+    if isinstance(made, bottle.HTTPResponse):
+        return made
+    return see_other(asked.urls.job(name, made.id))
+
+
+def admitted(asked: Asked, name: str) -> Published:
+    """The description that a new job is to be made from.
+
+    Asked before the body is read: nobody may fill the disk who may not have a job.
+    """
+    published = asked.parts.catalogue.published(name)
+    asked.parts.policy.may_create(asked.user)
+    return published
+
+
+def make(
+    asked: Asked, published: Published, job_id: str, *also: tuple[str, str]
+) -> Job | bottle.HTTPResponse:
+    """The job that the request asks for, as if it said `also` where it does not say otherwise; it
+    has another id if the same request made it before. For somebody at a page, the form with what
+    is wrong in it."""
     parts = asked.parts
-    published = parts.catalogue.published(name)
-    # Before the body is read: nobody may fill the disk who may not have a job.
-    parts.policy.may_create(asked.user)
     key = _idempotency_key(asked)
-    job_id = jobs.new_id()
     form: Form | None = None
     try:
         form = read_job_form(asked, job_id)
         if asked.by_browser:
             form = replace(form, values=without_blanks(form.values, published.definition))
+        said = {key.upper() for key, _ in form.values}
+        unsaid = [pair for pair in also if pair[0] not in said]
+        form = replace(form, values=(*form.values, *unsaid))
         job, new = parts.service.create(asked.user, published, form, job_id=job_id, key=key)
     except OpusError as error:
         # What it raises says that no job was made, so the files are nobody's.
@@ -52,7 +72,7 @@ def create(asked: Asked, name: str) -> bottle.HTTPResponse:
         raise
     if not new:
         parts.folders.remove(job_id)
-    return see_other(asked.urls.job(name, job.id))
+    return job
 
 
 def _form_again(
@@ -120,46 +140,20 @@ def _idempotency_key(asked: Asked) -> str | None:
 
 def read_value(asked: Asked, job: Job, entry: ParameterDescription | UsedDescription) -> Form:
     """The body of a PUT as the form that would set the same value."""
-    chunks = _body(asked.environ, asked.parts.limits.max_file)
+    limits = asked.parts.limits
     if isinstance(entry, UsedDescription):
         if job.phase is not Phase.PENDING:
             raise _too_late(job)
         media_type = str(asked.environ.get("CONTENT_TYPE") or "application/octet-stream")
         upload = asked.parts.folders.store(
-            job.id, chunks, name=entry.name, media_type=media_type.split(";")[0].strip()
+            job.id,
+            Body(asked.environ, limits.max_file),
+            name=entry.name,
+            media_type=media_type.split(";")[0].strip(),
         )
         return Form(uploads=((entry.name, upload),))
-    most = asked.parts.limits.max_text
-    pieces = []
-    size = 0
-    for chunk in chunks:
-        size += len(chunk)
-        if size > most:
-            raise TooLarge(f"the value has more than {most} bytes, the most taken here")
-        pieces.append(chunk)
+    data = b"".join(Body(asked.environ, limits.max_text))
     try:
-        return Form(values=((entry.name, b"".join(pieces).decode()),))
+        return Form(values=((entry.name, data.decode()),))
     except UnicodeDecodeError as error:
         raise BadRequest(f"the value of {entry.name} is not UTF-8") from error
-
-
-def _body(environ: Mapping[str, Any], most: int) -> Iterator[bytes]:
-    """A body that is no form, piece by piece."""
-    text = str(environ.get("CONTENT_LENGTH") or "")
-    if not text and not environ.get("wsgi.input_terminated"):
-        raise BadRequest("this server cannot tell where the body ends; send a Content-Length")
-    if text and not _DIGITS.fullmatch(text):
-        raise BadRequest("Content-Length is not a number of bytes")
-    left = int(text) if text else None
-    size = 0
-    while left is None or left > 0:
-        data: bytes = environ["wsgi.input"].read(_CHUNK if left is None else min(_CHUNK, left))
-        if not data:
-            if left:
-                raise BadRequest(f"the body ended {left} bytes too early; send it again")
-            return
-        size += len(data)
-        if size > most:
-            raise TooLarge(f"the body has more than {most} bytes, the most taken here")
-        left = None if left is None else left - len(data)
-        yield data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import quote
 
@@ -30,11 +31,13 @@ def send(
     content_type: str,
     tag: str = "",
     name: str = "",
+    path: Path | None = None,
 ) -> bottle.HTTPResponse:
     """The first `size` bytes of `file`, which is closed when they are sent.
 
     With a `tag`, which must be different for different content, conditional requests are
-    answered; with a `name` browsers save it under that.
+    answered; with a `name` browsers save it under that. With a `path`, where the file is as a
+    whole, the web server in front sends it if it is set up for that.
     """
     headers = {
         "Accept-Ranges": "bytes",
@@ -48,6 +51,11 @@ def send(
         return reply("", content_type, status=304, headers=headers)
     if name:
         headers["Content-Disposition"] = disposition(name)
+    if path is not None and asked.parts.handover is not None:
+        file.close()
+        # It answers ranges, too, by the headers of the same request.
+        headers.update(asked.parts.handover.header(path))
+        return reply("", content_type, headers=headers)
     part = _part(asked, size, tag)
     if part is None:
         headers["Content-Length"] = str(size)

@@ -41,6 +41,7 @@ def get_result(asked: Asked, name: str, job_id: str, result_id: str) -> bottle.H
         content_type=files.media_type(result.media_type),
         tag=result.sha256,
         name=result.name,
+        path=parts.folders.path(job.id) / "results" / result.name,
     )
 
 
@@ -60,7 +61,7 @@ def get_parameter(asked: Asked, name: str, job_id: str, parameter: str) -> bottl
         there = ", ".join(dict.fromkeys(one.name for one in job.parameters)) or "none"
         raise NotFound(f"job {job.id} has no parameter {parameter[:64]!r}; it has: {there}")
     upload = found[0].upload
-    if upload is not None:
+    if upload is not None and upload.sha256:  # else it is a URL that is still to be fetched
         file, _ = asked.parts.folders.open_file(job.id, "input", upload.sha256)
         return files.send(
             asked,
@@ -69,6 +70,7 @@ def get_parameter(asked: Asked, name: str, job_id: str, parameter: str) -> bottl
             content_type=files.media_type(upload.media_type),
             tag=upload.sha256,
             name=upload.name or found[0].name,
+            path=asked.parts.folders.path(job.id) / "input" / upload.sha256,
         )
     data = "\n".join(one.value for one in found).encode("utf-8", "surrogatepass")
     return files.send(asked, io.BytesIO(data), size=len(data), content_type=TEXT)

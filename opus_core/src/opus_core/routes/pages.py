@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import bottle
@@ -16,6 +16,7 @@ from opus_core.errors import OpusError
 from opus_core.forms import Pairs
 from opus_core.job import Job, Phase
 from opus_core.render import html
+from opus_core.render.api import chapters
 from opus_core.render.form import fields, option_fields
 from opus_core.routes import output, vosi
 from opus_core.routes.asking import Asked
@@ -104,6 +105,11 @@ def job(asked: Asked, value: Job) -> bottle.HTTPResponse:
         now=jobs.now(),
     )
     return page(asked, text)
+
+
+def api(asked: Asked, document: Mapping[str, Any]) -> bottle.HTTPResponse:
+    """What can be asked of this server."""
+    return page(asked, html.api(_frame(asked), document["info"], chapters(document)))
 
 
 def _definition(asked: Asked, value: Job) -> JobDefinition:

@@ -11,8 +11,10 @@ from opus_core.auth.identity import Authenticate
 from opus_core.auth.policy import Policy
 from opus_core.backends import Jdl, Storage
 from opus_core.definitions import Catalogue
+from opus_core.disk import Place
 from opus_core.folder import Folders
 from opus_core.forms import FormLimits
+from opus_core.routes.handover import Handover
 from opus_core.service import JobService
 
 
@@ -31,8 +33,10 @@ class Parts:
     debug: bool = False  # error pages carry the trace
     limits: FormLimits = field(default_factory=FormLimits)
     job_servers: tuple[str, ...] = ()  # addresses or networks that may post events without a token
-    origins: tuple[str, ...] = ()  # other sites whose pages may ask for changes
+    origins: tuple[str, ...] = ()  # other sites whose pages may use this server; `*`: any
     challenge: str = 'Bearer realm="OPUS"'  # the WWW-Authenticate of a 401
+    handover: Handover | None = None  # files are sent by the web server in front
+    places: tuple[Place, ...] = ()  # whose disks may get full
     title: str = "OPUS"
     version: str = __version__
     up_since: datetime = field(default_factory=jobs.now)

@@ -1,12 +1,14 @@
-"""How this server is: VOSI availability for the Virtual Observatory, a short word for monitors."""
+"""What this server can do and how it is, for the Virtual Observatory (VOSI) and for monitors."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from email.utils import format_datetime
 from typing import Final
 
 import bottle
 
+from opus_core import disk
 from opus_core import job as jobs
 from opus_core.backends import SUPERVISOR, HealthState
 from opus_core.errors import OpusError
@@ -15,10 +17,14 @@ from opus_core.render.negotiate import Format
 from opus_core.render.text import instant
 from opus_core.routes.asking import DOCUMENT, Asked
 from opus_core.routes.parts import Parts
-from opus_core.routes.reply import JSON, document, reply
+from opus_core.routes.reply import JSON, XML, document, reply
 
 NO_SUPERVISOR: Final = "no supervisor is running; start `opus supervise`"
 _SILENT: Final = timedelta(seconds=30)
+
+_UWS: Final = "ivo://ivoa.net/std/UWS#rest-1.1"  # UWS 1.1 section 2.2.1.1
+_CAPABILITIES: Final = "ivo://ivoa.net/std/VOSI#capabilities"
+_AVAILABILITY: Final = "ivo://ivoa.net/std/VOSI#availability"
 
 
 def faults(parts: Parts) -> list[str]:
@@ -36,7 +42,31 @@ def faults(parts: Parts) -> list[str]:
         for component, one in sorted(health.items())
         if one.state is HealthState.DOWN and (component != SUPERVISOR or not said)
     ]
-    return said
+    return [*said, *full(parts)]
+
+
+def full(parts: Parts) -> list[str]:
+    """What there is no room for. Asked here, for whoever has no room cannot store that."""
+    short = disk.short_of_room(parts.places)
+    if not short:
+        return []
+    return [f"the disk is full, there is no room for {', '.join(short)}; changes have to wait"]
+
+
+def get_capabilities(asked: Asked) -> bottle.HTTPResponse:
+    """VOSI capabilities: a UWS for each description that takes jobs. For everybody, in XML."""
+    parts, urls = asked.parts, asked.urls
+    offers = [
+        (_CAPABILITIES, "What this service can do", urls.capabilities()),
+        (_AVAILABILITY, "Whether it is available", urls.availability()),
+    ]
+    for name in parts.catalogue.names():
+        offers.append((_UWS, f"The jobs of {name}", urls.jobs(name)))
+        offers.append(("", f"Runs a job of {name} and answers its result", urls.sync(name)))
+    # A new release, which comes with a restart, may say something else.
+    since = max(parts.up_since, parts.catalogue.changed() or parts.up_since)
+    headers = {"Last-Modified": format_datetime(since, usegmt=True)}
+    return reply(xml.capabilities(offers), XML, headers=headers)
 
 
 def get_availability(asked: Asked) -> bottle.HTTPResponse:
@@ -63,6 +93,10 @@ def get_health(asked: Asked) -> bottle.HTTPResponse:
         }
         for name, one in sorted(health.items())
     }
+    now = instant(jobs.now())
+    for sentence in full(asked.parts):
+        state = HealthState.DOWN
+        components["disk"] = {"state": state, "sentence": sentence, "since": now, "heartbeat": now}
     return reply(
         json.dumps({"status": "ok", "version": asked.parts.version, "components": components}), JSON
     )

@@ -1,6 +1,7 @@
 """The only caller of managers: it drives every job's work, one supervisor at a time.
 
-    storage.todo -> by the job's work -> submit  WANTED, STARTING
+    storage.todo -> by the job's work -> inputs  WANTED, with inputs to be fetched from URLs
+                                         submit  WANTED, STARTING
                                          poll    LIVE             (also by the clock)
                                          fetch   ENDED
                                          reap    doomed, and NONE or RELEASED
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from functools import partial
 
 from opus_core import job as jobs
+from opus_core import lifecycle
 from opus_core.backends import HealthState, Manager, Storage
 from opus_core.datadir import INSTANCE_STREAM, DataDir
 from opus_core.definitions import Catalogue
@@ -27,6 +29,7 @@ from opus_core.folder import Folders
 from opus_core.job import Change, Job, Work
 from opus_core.supervisor.desk import Desk, Settings
 from opus_core.supervisor.fetch import Fetcher
+from opus_core.supervisor.inputs import Inputs
 from opus_core.supervisor.observe import Observer
 from opus_core.supervisor.poll import Poller
 from opus_core.supervisor.pool import Pool
@@ -74,15 +77,17 @@ class Supervisor:
             settings=settings,
             changed=self._saved,
         )
+        self._inputs = Inputs(self._desk)
         self._submitter = Submitter(self._desk)
         self._poller = Poller(self._desk)
         self._fetcher = Fetcher(self._desk)
         self._reaper = Reaper(self._desk)
         self._observer = Observer(storage, self._tenure, notify) if notify else None
+        self._input_pool = Pool("opus-input", 4, self._wake.set)
         self._submit_pool = Pool("opus-submit", manager.parallel, self._wake.set)
         self._fetch_pool = Pool("opus-fetch", min(4, manager.parallel), self._wake.set)
         self._reap_pool = Pool("opus-reap", 2, self._wake.set)
-        self._pools = (self._submit_pool, self._fetch_pool, self._reap_pool)
+        self._pools = (self._input_pool, self._submit_pool, self._fetch_pool, self._reap_pool)
         self._lock = threading.Lock()
         self._penalties: dict[str, float] = {}
         self._stopping = threading.Event()
@@ -114,6 +119,7 @@ class Supervisor:
         """Finish what is being done, give the lease up. Jobs go on running."""
         self._stopping.set()
         self._wake.set()
+        self._inputs.finish()
         self._poller.finish()
         if self._observer is not None:
             self._observer.finish()
@@ -186,6 +192,8 @@ class Supervisor:
             return True
         if pokes and pokes <= {"output", "info"}:
             return False  # somebody looks at it, which is no reason to try again sooner
+        if job.work is Work.WANTED and lifecycle.awaited(job):
+            return self._give(self._input_pool, self._inputs.attend, job)
         if job.work in (Work.WANTED, Work.STARTING):
             return self._give(self._submit_pool, self._submitter.attend, job)
         if job.work is Work.ENDED:

@@ -11,7 +11,8 @@ from opus_core.job import Phase, Work
 
 
 def disown_jobs(storage: Storage) -> int:
-    """End every job that is not over, without a word to the cluster; answers how many.
+    """End every job that was run and is not over, without a word to the cluster; answers how
+    many. A PENDING one is nobody's but this storage's, and stays.
 
     Only for a storage that no supervisor drives.
     """

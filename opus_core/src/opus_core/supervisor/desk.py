@@ -15,6 +15,7 @@ from opus_core.datadir import DataDir
 from opus_core.definition import JobDefinition
 from opus_core.definitions import Catalogue
 from opus_core.errors import Conflict, UnknownJob
+from opus_core.fetching import Fetch
 from opus_core.folder import Folders
 from opus_core.job import Job, Phase
 from opus_core.supervisor.tenure import NotActing, Tenure
@@ -43,6 +44,7 @@ class Settings:
     archive: bool = False
     event_url: str | None = None
     lease_seconds: float = 15.0
+    fetch: Fetch = field(default_factory=Fetch)  # of inputs that are given as URLs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

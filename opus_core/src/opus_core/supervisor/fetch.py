@@ -9,7 +9,7 @@ from opus_core import job as jobs
 from opus_core import lifecycle
 from opus_core.backends import Links, Task
 from opus_core.errors import NotFound, Unavailable
-from opus_core.job import Job, Result, Work
+from opus_core.job import Job, Phase, Result, Work
 from opus_core.supervisor.desk import Desk, pause
 from opus_core.supervisor.submit import ref_of
 
@@ -32,19 +32,14 @@ class Fetcher:
             links = self._stop_what_is_left(job, task)
             if links is None:
                 return
-            results: tuple[Result, ...] = ()
-            if links.begun and not job.doomed:
-                job, results = self._fetch(job, task)
+            if not (job.doomed or job.results or job.phase is Phase.COMPLETED):
+                job = self._fetch(job, task, links)
             desk.tenure.must()
             desk.manager.delete(task)
         except Unavailable as error:
             self._try_again(job, error.sentence)
             return
-        desk.change(
-            job,
-            lambda job: lifecycle.fetched(job, results, links.exit, now=jobs.now()),
-            due=0.0,
-        )
+        desk.change(job, lifecycle.released, due=0.0)
         desk.storage.note(job.id, {"waiting": "", "fetching": ""})
 
     def _stop_what_is_left(self, job: Job, task: Task) -> Links | None:
@@ -73,27 +68,41 @@ class Fetcher:
         )
         return None
 
-    def _fetch(self, job: Job, task: Task) -> tuple[Job, tuple[Result, ...]]:
+    def _fetch(self, job: Job, task: Task, links: Links) -> Job:
+        """Bring everything home and save that it is there, before the cluster may forget it."""
         desk = self._desk
-        desk.tenure.must()
-        desk.manager.get_results(task)
-        collected = desk.folders.results(job, desk.definition(job))
-        if collected.missing and not job.phase.over:
-            names = ", ".join(collected.missing)
-            message = f"the script ended well but did not write what it has to: {names}"
-            job = desk.change(
-                job, lambda job: lifecycle.unfetchable(job, message, now=jobs.now()), due=0.0
-            )
+        results: tuple[Result, ...] = ()
+        failure = ""
+        if links.begun or links.exit is not None:
+            desk.tenure.must()
+            desk.manager.get_results(task)
+            collected = desk.folders.results(job, desk.definition(job))
+            results = collected.results
+            if collected.missing:
+                names = ", ".join(collected.missing)
+                failure = f"the script ended well but did not write what it has to: {names}"
+            self._note(job, results)
+        else:
+            failure = "the job's folder has been removed; run it again"
+
+        def rule(job: Job) -> Job:
+            if failure and not job.phase.over:
+                job = lifecycle.unfetchable(job, failure, now=jobs.now())
+            return lifecycle.fetched(job, results, links.exit, now=jobs.now())
+
+        return job if rule(job) == job else desk.change(job, rule, due=0.0)
+
+    def _note(self, job: Job, results: tuple[Result, ...]) -> None:
         try:
-            desk.folders.note_results(job.id, collected.results)
+            self._desk.folders.note_results(job.id, results)
         except (NotFound, ValueError, TypeError) as error:
             # Its script can reach the file; that is no reason to keep its results from anybody.
             log.warning("job=%s has damaged its job.json: %s", job.id, error)
-        return job, collected.results
 
     def _try_again(self, job: Job, reason: str) -> None:
-        log.warning("job=%s cannot be fetched yet: %s", job.id, reason)
-        self._desk.storage.note(job.id, {"fetching": f"fetching results: {reason}"})
+        log.warning("job=%s cannot be fetched and released yet: %s", job.id, reason)
+        if not job.phase.over:
+            self._desk.storage.note(job.id, {"fetching": f"fetching results: {reason}"})
         self._desk.change(
             job,
             lambda job: replace(job, watch=replace(job.watch, attempts=job.watch.attempts + 1)),

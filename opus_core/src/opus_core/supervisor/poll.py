@@ -40,6 +40,7 @@ class Poller:
         self._stopping = False
         self._next_poll = 0.0
         self._next_look = 0.0
+        self._asking = 0.0  # [s] that the cluster has taken to answer in this turn
         self._since = jobs.now()
         self._state: HealthState | None = None
         self._unrecognised: set[str] = set()
@@ -109,13 +110,13 @@ class Poller:
 
     def _turn(self) -> None:
         if time.monotonic() >= self._next_poll:
-            begin = time.monotonic()
+            self._asking = 0.0
             try:
                 self._poll()
             finally:
-                # A scheduler that answers slowly is asked less: five times what it took.
-                took = time.monotonic() - begin
-                self._next_poll = time.monotonic() + max(self._interval, 5 * took)
+                # A scheduler that answers slowly is asked less: five times what it took, and not
+                # what our own storage took to save what it said.
+                self._next_poll = time.monotonic() + max(self._interval, 5 * self._asking)
         with self._wake:
             asked = dict(list(self._asked.items())[:_AT_ONCE])
         if asked and time.monotonic() >= self._next_look:
@@ -156,11 +157,14 @@ class Poller:
 
     def _ask(self, refs: Sequence[Ref]) -> Mapping[Ref, Status] | None:
         """One question for all; None, and health says so, if it could not be asked."""
+        begin = time.monotonic()
         try:
             statuses = self._desk.manager.get_status(refs)
         except BackendUnavailable as error:
             self._unhealthy(error.sentence)
             return None
+        finally:
+            self._asking += time.monotonic() - begin
         self._healthy()
         return statuses
 
@@ -246,12 +250,15 @@ class Poller:
 
     def _peek(self, tasks: Sequence[Task]) -> dict[str, Links]:
         """The links of all; one folder that cannot be read must not hide the others."""
+        begin = time.monotonic()
         try:
             return self._desk.manager.peek(tasks)
         except BackendUnavailable:
             raise
         except Exception:
             log.exception("folders could not be looked into together")
+        finally:
+            self._asking += time.monotonic() - begin
         found: dict[str, Links] = {}
         for task in tasks:
             try:

@@ -1,0 +1,180 @@
+"""Thousands of requests that nobody documented: each has an answer that is, and none is a 5xx."""
+
+from __future__ import annotations
+
+import http.client
+import math
+import re
+from collections import Counter
+from contextlib import closing
+from urllib.parse import quote, urlencode
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from api.asked import REQUESTS, asked_site, faults
+from api.convert import read
+
+DOCUMENT = read()
+COMPONENTS = DOCUMENT["components"]["responses"]
+ROUTES = {  # the more of a path is fixed the earlier
+    re.compile(re.sub(r"{\w+}", "[^/]+", path)): path
+    for path in sorted(DOCUMENT["paths"], key=lambda path: path.count("{"))
+}
+ERRORS = set(COMPONENTS["BadRequest"]["content"])
+
+# What may stand anywhere, and what is known in an address, a query or a form, and a header.
+ODD = st.sampled_from(
+    rb"""% %zz .. . -1 0 1 99999999999999999999 1e400 nan -- $(id) '"`\ 2026-02-30 0001-01-01
+    9999-12-31T23:59:59.999Z <x>&amp;]]> RUN ABORT DELETE PENDING json param:table
+    table,param:table file:///etc/passwd http://127.0.0.1/""".split()
+) | st.sampled_from(
+    [b"", b"\0", b"\xff\xfe", b"\xc3", b"\xed\xa0\x80", b"a" * 3000, b"\r\n\r\n", b"\xe2\x80\xae"]
+)
+VALUES = ODD | st.binary(max_size=12)
+SEGMENTS = st.sampled_from(
+    b"""rest say jdl new sync phase executionduration destruction error quote owner parameters
+    results text number table output stdout stderr handler job_event availability healthz static
+    opus.css capabilities changes api openapi.json say.json""".split()
+)
+NAMES = st.sampled_from(
+    b"""PHASE WAIT LAST AFTER BEFORE LIMIT CURSOR SORT TEXT RUNID EXECUTIONDURATION DESTRUCTION
+    ACTION UPLOAD text number table VALUE RESPONSEFORMAT REQUEST after jobid token
+    REFRESH""".split()
+)
+HEADERS = st.sampled_from(
+    """Accept Range If-Range If-None-Match If-Modified-Since Idempotency-Key Origin Sec-Fetch-Site
+    Authorization Cookie Host X-Forwarded-For X-HTTP-Method-Override Content-Encoding
+    Accept-Encoding Referer Expect Access-Control-Request-Method Remote-User TE Upgrade""".split()
+)
+HEADER_VALUES = st.sampled_from(
+    b"""text/html */*;q=9 application/json;q=0 ,;,; bytes=0- bytes=-0 bytes=5-2 bytes=0-1,3-4 "x" W/
+    * cross-site https://e.example null % 127.0.0.1 gzip DELETE a:b:c [::1 GET""".split()
+) | st.sampled_from([b"Basic dGVzdF86dGVzdF8=", b"Bearer x", b"a b", b"\xff\xe9", b"x" * 4000])
+PAIRS = st.lists(st.tuples(NAMES | VALUES, VALUES), max_size=5)
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "XYZ"]
+JOB = "{job}"
+THERE = st.sampled_from(["say", "say", "fail", "table", "text", "output", "opus.css"])
+
+
+@st.composite
+def targets(draw):
+    """A method and an address of the document, filled in with what is there or with anything, and
+    now and then another method, or more behind the address."""
+    path = draw(st.sampled_from([*DOCUMENT["paths"], "/rest/{name}/{job_id}"]))
+    known = [method.upper() for method in DOCUMENT["paths"][path].keys() - {"parameters"}]
+    method = draw(st.sampled_from([*3 * sorted(known), *METHODS]))
+    path = path.replace("{name}/{job_id}", JOB)
+    words = THERE | (SEGMENTS | VALUES).map(lambda raw: quote(raw, safe="%"))
+    path = re.sub(r"{(?!job})\w+}", lambda _: draw(words), path)
+    more = draw(st.just([]) | st.just([]) | st.lists(words, max_size=2))
+    return method, "/".join([path.rstrip("/"), *more]) or "/"
+
+
+@st.composite
+def multiparts(draw):
+    parts = b""
+    for name, value in draw(PAIRS):
+        named = b'; name="' + name + b'"' if draw(st.booleans()) else b""
+        filed = b'; filename="' + draw(VALUES) + b'"' if draw(st.booleans()) else b""
+        kind = draw(st.sampled_from([b"", b"Content-Type: text/plain\r\n", b"X\r\n", b":\r\n"]))
+        parts += b"--f\r\nContent-Disposition: form-data" + named + filed + b"\r\n" + kind
+        parts += b"\r\n" + value + b"\r\n"
+    whole = parts + b"--f--\r\n"
+    cut = draw(st.integers(0, len(whole)) | st.just(len(whole)))
+    return whole[:cut] + draw(st.sampled_from([b"", b"--f", b"\r\n"]))
+
+
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data; boundary=f"
+BODIES = (
+    st.just((None, b""))
+    | st.tuples(st.just(FORM), PAIRS.map(urlencode).map(str.encode))
+    | st.tuples(st.just(MULTIPART), multiparts())
+    | st.tuples(
+        st.sampled_from(
+            [FORM, MULTIPART, "multipart/form-data", "text/xml", ";", "a/b; charset=%"]
+        ),
+        st.binary(max_size=200),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def asked():
+    with asked_site() as found:
+        yield found
+
+
+@pytest.mark.timeout(0 if REQUESTS > 5_000 else 120)
+def test_any_request_has_an_answer_that_is_documented(asked):
+    site, jobs = asked
+    share = math.ceil(REQUESTS / 2)
+    statuses: Counter[int] = Counter()
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)
+
+    @settings(
+        max_examples=share,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(
+        target=targets(),
+        accept=st.sampled_from(["application/json", "text/html", "*/*"]),
+        kind=st.sampled_from(jobs.kinds),
+        query=PAIRS,
+        headers=st.dictionaries(HEADERS, HEADER_VALUES, max_size=3),
+        body=BODIES,
+    )
+    def ask(target, accept, kind, query, headers, body):
+        method, path = target
+        job = jobs.path(kind) if JOB in path else ""
+        path = path.replace(JOB, job)
+        asked_for = path + (f"?{urlencode(query)}" if query else "")
+        content_type, data = body
+        if content_type is not None:
+            headers = {**headers, "Content-Type": content_type}
+        try:
+            connection.request(method, asked_for, data or None, {"Accept": accept, **headers})
+            answer = connection.getresponse()
+            content = answer.read()
+        except (http.client.HTTPException, OSError) as error:
+            raise AssertionError(f"{method} {asked_for!r} {headers}: {error!r}") from error
+        statuses[answer.status] += 1
+        if method not in ("GET", "HEAD") and answer.status < 400:
+            jobs.changed(job)
+        said = f"{method} {asked_for!r} {headers} {data!r}: {answer.status} {content[:300]!r}"
+        assert answer.status < 500, said
+        assert documented(method, path, answer), said
+        assert not content or method != "HEAD", said
+
+    with closing(connection):
+        ask()
+    assert statuses.total() >= share
+    assert {200, 303, 400, 404, 405} <= set(statuses)
+    assert faults(site) == []
+
+
+def documented(method, path, answer):
+    """Whether the answer is one that the document has for this request."""
+    kind = answer.headers.get_content_type()
+    if answer.status == 405:
+        return bool(answer.headers["Allow"]) and kind in ERRORS
+    plain = re.sub("//+", "/", path).rstrip("/") or "/"
+    found = next((path for route, path in ROUTES.items() if route.fullmatch(plain)), None)
+    operation = DOCUMENT["paths"].get(found, {}).get({"HEAD": "get"}.get(method, method.lower()))
+    if operation is None:
+        # Beyond every address; or the Host header is no host, whatever is asked of it.
+        return answer.status in (400, 404) and kind in ERRORS
+    response = operation["responses"].get(str(answer.status))
+    if response is None:
+        return False
+    if "$ref" in response:
+        response = COMPONENTS[response["$ref"].rpartition("/")[2]]
+    types = response.get("content", {})
+    return not types or kind in types or "*/*" in types

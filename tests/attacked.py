@@ -1,0 +1,61 @@
+"""Sites for tests that attack them: whatever gets through does its harm as a user without rights.
+
+Where root runs the tests, all commands of such a site are nobody's. Root's Python may lie where
+nobody may not look (a home folder); then nobody is given the one right to read everything.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from servers import Site
+
+_NOBODY = 65534  # on every Linux, and the number of its group
+_BECOME = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
+
+
+@contextmanager
+def attacked_site() -> Iterator[Site]:
+    """A site without rights, in a folder that nobody may enter. Skips where that cannot be."""
+    prefix = _prefix()
+    # pytest's own folders may be entered by their owner alone.
+    folder = Path(tempfile.mkdtemp(prefix="opus-attacked-"))
+    try:
+        folder.chmod(0o755)
+        one = Site(folder / "site", prefix=prefix)
+        if prefix:
+            os.chown(one.folder, _NOBODY, _NOBODY)
+        try:
+            yield one
+        finally:
+            one.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # a job that ends now may still write there
+
+
+@cache
+def _prefix() -> tuple[str, ...]:
+    """What a command begins with to be run without rights; nothing if we have none ourselves."""
+    if os.getuid() != 0:
+        return ()
+    said = "there is no setpriv here"
+    if shutil.which("setpriv"):
+        for rights in ("-all", "-all,+dac_read_search"):
+            kinds = ("bounding-set", "inh-caps", "ambient-caps")
+            prefix = (*_BECOME, *(f"--{kind}={rights}" for kind in kinds))
+            command = [*prefix, sys.executable, "-c", "import opus_core.cli"]
+            tried = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=60)
+            if tried.returncode == 0:
+                return prefix
+            said = tried.stderr.strip()[-300:]
+    pytest.skip(f"root runs the tests, and the servers they attack cannot run as nobody: {said}")

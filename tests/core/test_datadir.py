@@ -1,0 +1,173 @@
+"""A data folder: made once by whoever comes first, and at home in one place."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from opus_core import datadir, process
+from opus_core.datadir import open_data_dir
+from opus_core.errors import ConfigError, StorageFull
+
+OPEN = """
+import sys
+from opus_core.datadir import open_data_dir
+from pathlib import Path
+sys.stdin.readline()
+opened = open_data_dir(Path(sys.argv[1]))
+print(opened.secret.hex(), opened.instance.word, opened.at_home())
+"""
+
+
+def test_what_is_missing_is_made_and_found_again(tmp_path) -> None:
+    first = open_data_dir(tmp_path / "a" / "data")
+    assert first.at_home()
+    assert len(first.secret) == 32
+    assert open_data_dir(tmp_path / "a" / "data") == first
+
+
+def test_two_folders_are_two_installations(tmp_path) -> None:
+    one, two = open_data_dir(tmp_path / "one"), open_data_dir(tmp_path / "two")
+    assert one.secret != two.secret
+    assert one.instance.word != two.instance.word
+
+
+def test_processes_that_open_it_at_once_agree(tmp_path) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, str(tmp_path / "data")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for one in processes:
+        assert one.stdin is not None
+        one.stdin.write("\n")
+        one.stdin.flush()
+    answers = {one.communicate(timeout=60)[0] for one in processes}
+    assert len(answers) == 1
+    assert answers.pop().endswith(" True\n")
+    assert sorted(os.listdir(tmp_path / "data")) == ["instance", "secret"], "nothing is left over"
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o007, 0o660), (0, 0o660)])
+def test_the_group_may_read_it_where_the_umask_lets_it_and_others_never(
+    tmp_path, umask: int, mode: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        open_data_dir(tmp_path / "data").adopt()
+    finally:
+        os.umask(before)
+    for name in ("secret", "instance"):
+        assert stat.S_IMODE((tmp_path / "data" / name).stat().st_mode) == mode
+
+
+def test_a_copy_is_not_at_home_but_the_original_is(tmp_path) -> None:
+    original = open_data_dir(tmp_path / "data")
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    copy = open_data_dir(tmp_path / "copy")
+    assert copy.instance == original.instance
+    assert not copy.at_home()
+    assert open_data_dir(tmp_path / "data").at_home()
+
+
+def test_a_folder_of_another_host_is_not_at_home(tmp_path, monkeypatch) -> None:
+    open_data_dir(tmp_path / "data")
+    monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+    assert not open_data_dir(tmp_path / "data").at_home()
+
+
+def test_a_moved_folder_that_is_adopted_keeps_its_word_and_secret(tmp_path) -> None:
+    original = open_data_dir(tmp_path / "data")
+    shutil.copytree(tmp_path / "data", tmp_path / "moved")
+    moved = open_data_dir(tmp_path / "moved").adopt()
+    assert moved.at_home()
+    assert open_data_dir(tmp_path / "moved") == moved
+    assert (moved.instance.word, moved.secret) == (original.instance.word, original.secret)
+    assert not original.__class__(original.path, original.secret, moved.instance).at_home()
+
+
+def test_a_renewed_copy_has_a_word_of_its_own(tmp_path) -> None:
+    original = open_data_dir(tmp_path / "data")
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    renewed = open_data_dir(tmp_path / "copy").renew()
+    assert renewed.at_home()
+    assert renewed.instance.word != original.instance.word
+    assert open_data_dir(tmp_path / "copy") == renewed
+
+
+def test_a_token_is_of_one_tag_and_one_secret(tmp_path) -> None:
+    one, two = open_data_dir(tmp_path / "one"), open_data_dir(tmp_path / "two")
+    assert one.event_token("a") == one.event_token("a")
+    assert len({one.event_token("a"), one.event_token("b"), two.event_token("a")}) == 3
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"word": "x", "places": [{}]}', "\0"])
+def test_a_damaged_instance_is_one_sentence(tmp_path, content: str) -> None:
+    open_data_dir(tmp_path / "data")
+    (tmp_path / "data" / "instance").write_text(content)
+    with pytest.raises(ConfigError, match="is damaged; restore it from a back-up"):
+        open_data_dir(tmp_path / "data")
+
+
+def test_a_damaged_secret_is_one_sentence(tmp_path) -> None:
+    open_data_dir(tmp_path / "data")
+    (tmp_path / "data" / "secret").write_text("no hexadecimal digits")
+    with pytest.raises(ConfigError, match="is damaged; restore it from a back-up"):
+        open_data_dir(tmp_path / "data")
+
+
+def test_a_place_that_cannot_be_a_folder_is_one_sentence(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"data_dir .*/file cannot be used"):
+        open_data_dir(tmp_path / "file")
+
+
+def test_a_full_disk_is_told_apart(tmp_path, monkeypatch) -> None:
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(datadir, "_write", full)
+    with pytest.raises(StorageFull):
+        open_data_dir(tmp_path / "data")
+
+
+def test_an_instance_says_where_it_is_at_home(tmp_path) -> None:
+    opened = open_data_dir(tmp_path / "data")
+    document = json.loads((tmp_path / "data" / "instance").read_text())
+    assert document["word"] == opened.instance.word
+    (place,) = document["places"]
+    assert place["inode"] == (tmp_path / "data").stat().st_ino
+
+
+# -- processes
+
+
+def test_this_process_is_alive_and_no_other_has_its_identity() -> None:
+    assert not process.dead(process.identity())
+    host, boot, pid, started = process.identity().split("/")
+    assert process.dead(f"{host}/{boot}/{pid}/{int(started) + 1}"), "the pid was given out again"
+    assert process.dead(f"{host}/another-boot/{pid}/{started}")
+    assert not process.dead(f"elsewhere/{boot}/{pid}/1"), "nobody here knows"
+    assert not process.dead("nonsense")
+
+
+def test_a_process_that_has_ended_is_dead_even_as_a_zombie() -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    who = process.identity(child.pid)
+    assert not process.dead(who)
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert process.dead(who), "a zombie"
+    child.wait()
+    assert process.dead(who)

@@ -1,0 +1,59 @@
+"""How often the scheduler is asked: less if it answers slowly, and for no other reason."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from core.helpers.site import Site, WatchedStorage, a_site
+from opus_core.backends import Kind, Status
+from opus_core.job import Phase, Work
+from opus_core.testing.memory import MemoryOptions
+from opus_core.testing.timing import eventually
+
+
+@pytest.fixture
+def site(tmp_path):
+    with a_site(tmp_path) as site:
+        yield site
+
+
+class SlowStorage(WatchedStorage):
+    """Takes a second to save what a poll has found, as one does that others keep locked."""
+
+    def save(self, job, **more):
+        if threading.current_thread().name == "opus-poll" and job.phase is Phase.SUSPENDED:
+            threading.Event().wait(1.0)
+        return super().save(job, **more)
+
+
+def test_a_slow_storage_does_not_put_off_the_next_poll(site: Site) -> None:
+    job = site.job("sleep 60")
+    site.supervisor(storage=SlowStorage(MemoryOptions(universe=site.universe)))
+    (native_id,) = site.until_work(job, Work.LIVE).native_ids
+    site.until_phase(job, Phase.EXECUTING)
+    site.cluster.says[native_id] = Status(kind=Kind.SUSPENDED)
+    site.until_phase(job, Phase.SUSPENDED)
+    begin = time.monotonic()
+    site.cluster.says[native_id] = Status(kind=Kind.RUNNING)
+    site.until_phase(job, Phase.EXECUTING)
+    assert time.monotonic() - begin < 3.0
+
+
+def test_a_slow_scheduler_is_asked_less(site: Site) -> None:
+    site.job("sleep 60")
+    site.supervisor()
+    eventually(lambda: site.cluster.calls["get_status"] >= 3, "it is polled")
+    asked: list[float] = []
+    answer = site.manager.get_status
+
+    def slowly(refs):
+        asked.append(time.monotonic())
+        threading.Event().wait(0.3)
+        return answer(refs)
+
+    site.manager.get_status = slowly
+    eventually(lambda: len(asked) >= 2, "it is polled twice more")
+    assert asked[1] - asked[0] >= 1.5

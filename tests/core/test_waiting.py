@@ -1,0 +1,272 @@
+"""Waiting: a budget, no query for each waiter, and nobody misses a change or outstays a close."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import Counter
+from contextlib import ExitStack, contextmanager, suppress
+
+import pytest
+
+from opus_core import lifecycle, waiting
+from opus_core.errors import Unavailable
+from opus_core.job import now
+from opus_core.testing.memory import MemoryOptions, MemoryStorage
+from opus_core.testing.samples import a_job
+from opus_core.testing.timing import eventually
+from opus_core.waiting import Watcher
+
+
+class Counting(MemoryStorage):
+    """Counts what it is asked."""
+
+    def __init__(self, options: MemoryOptions) -> None:
+        super().__init__(options)
+        self.calls: Counter[str] = Counter()
+        self.away = False
+
+    def changes(self, after, **more):
+        self.calls["changes"] += 1
+        return super().changes(after, **more)
+
+    def wait_change(self, after, seconds):
+        self.calls["wait_change"] += 1
+        if self.away:
+            raise Unavailable("the database is away")
+        return super().wait_change(after, seconds)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(waiting, "_CYCLE", 0.1)  # a watcher is waited for at the end of each test
+
+
+@pytest.fixture
+def storages():
+    """A callable that opens one more instance of the same storage."""
+    universe = uuid.uuid4().hex
+    yield lambda: Counting(MemoryOptions(universe=universe))
+    MemoryStorage.forget(universe)
+
+
+@pytest.fixture
+def storage(storages):
+    return storages()
+
+
+@contextmanager
+def watching(storage: MemoryStorage, slots: int = 10, per_user: int = 10):
+    watcher = Watcher(storage, slots=slots, per_user=per_user)
+    try:
+        yield watcher
+    finally:
+        watcher.close()
+        left = [one.name for one in threading.enumerate() if one.name == "opus-watcher"]
+        assert left == []
+
+
+def run(storage: MemoryStorage, job_id: str) -> None:
+    job = storage.read(job_id)
+    after = lifecycle.run(job, now=now(), tag="t", can_resume=False)
+    storage.save(after, expected=job.version)
+
+
+def in_background(call) -> threading.Thread:
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_change_by_another_instance_wakes(storages) -> None:
+    here, there = storages(), storages()
+    job = here.add(a_job())
+    with watching(here) as watcher, watcher.waiter(job.id, "ann") as waiter:
+        assert waiter.admitted
+        in_background(lambda: run(there, job.id))
+        assert waiter.wait(20)
+
+
+def test_a_change_between_entering_and_waiting_is_not_missed(storages) -> None:
+    here, there = storages(), storages()
+    job = here.add(a_job())
+    with watching(here) as watcher, watcher.waiter(job.id, "ann") as waiter:
+        run(there, job.id)
+        assert waiter.wait(20)
+
+
+def test_a_change_made_here_wakes_without_the_journal(storage) -> None:
+    job = storage.add(a_job())
+    storage.away = True
+    with watching(storage) as watcher, watcher.waiter(job.id, "ann") as waiter:
+        watcher.changed(job.id)
+        assert waiter.wait(20)
+
+
+def test_a_deletion_wakes(storage) -> None:
+    job = storage.add(a_job())
+    with watching(storage) as watcher, watcher.waiter(job.id, "ann") as waiter:
+        storage.save(lifecycle.doom(job, now=now()), expected=1)
+        assert waiter.wait(20)
+
+
+def test_nobody_is_woken_for_another_job(storage) -> None:
+    mine, other = storage.add(a_job()), storage.add(a_job())
+    with watching(storage) as watcher, watcher.waiter(mine.id, "ann") as waiter:
+        run(storage, other.id)
+        assert not waiter.wait(0.3)
+
+
+def test_the_time_is_kept(storage) -> None:
+    job = storage.add(a_job())
+    with watching(storage) as watcher, watcher.waiter(job.id, "ann") as waiter:
+        begin = time.monotonic()
+        assert not waiter.wait(0.2)
+        assert 0.2 <= time.monotonic() - begin < 2
+        assert not waiter.wait(0)
+        assert not waiter.wait(-1)
+
+
+def test_one_waiter_is_woken_for_each_change(storage) -> None:
+    job = storage.add(a_job())
+    with watching(storage) as watcher, watcher.waiter(job.id, "ann") as waiter:
+        run(storage, job.id)
+        assert waiter.wait(20)
+        queued = storage.read(job.id)
+        storage.save(lifecycle.abort(queued, now=now()), expected=queued.version)
+        assert waiter.wait(20)
+        assert not waiter.wait(0.1)
+
+
+# -- the budget
+
+
+def test_beyond_the_slots_nobody_waits(storage) -> None:
+    job = storage.add(a_job())
+    with watching(storage, slots=2) as watcher, ExitStack() as stack:
+        for user in ("ann", "bob"):
+            assert stack.enter_context(watcher.waiter(job.id, user)).admitted
+        with watcher.waiter(job.id, "cid") as waiter:
+            assert not waiter.admitted
+            begin = time.monotonic()
+            assert not waiter.wait(20)
+            assert time.monotonic() - begin < 1
+
+
+def test_one_user_cannot_take_all_slots(storage) -> None:
+    job = storage.add(a_job())
+    with watching(storage, slots=10, per_user=2) as watcher, ExitStack() as stack:
+        admitted = [stack.enter_context(watcher.waiter(job.id, "ann")).admitted for _ in range(3)]
+        assert admitted == [True, True, False]
+        assert stack.enter_context(watcher.waiter(job.id, "bob")).admitted
+
+
+def test_a_place_is_given_back_whatever_happens(storage) -> None:
+    job = storage.add(a_job())
+    with watching(storage, slots=1) as watcher:
+        for _ in range(3):
+            with suppress(ZeroDivisionError), watcher.waiter(job.id, "ann") as waiter:
+                assert waiter.admitted
+                raise ZeroDivisionError
+
+
+def test_a_place_is_given_back_if_the_storage_is_away(storage, monkeypatch) -> None:
+    job = storage.add(a_job())
+
+    def away(after, **more):
+        raise Unavailable("the database is away")
+
+    with watching(storage, slots=1) as watcher:
+        monkeypatch.setattr(storage, "changes", away)
+        with pytest.raises(Unavailable), watcher.waiter(job.id, "ann"):
+            pytest.fail("there is no place to begin from")
+        monkeypatch.undo()
+        with watcher.waiter(job.id, "ann") as waiter:
+            assert waiter.admitted
+
+
+def test_no_slots_at_all_is_a_budget_too(storage) -> None:
+    job = storage.add(a_job())
+    with watching(storage, slots=0) as watcher, watcher.waiter(job.id, "ann") as waiter:
+        assert not waiter.wait(20)
+    assert not storage.calls
+
+
+# -- what it costs
+
+
+def test_a_hundred_waiters_cost_no_more_queries_than_one(storage) -> None:
+    job = storage.add(a_job())
+    with watching(storage, slots=100, per_user=100) as watcher, ExitStack() as stack:
+        waiters = [stack.enter_context(watcher.waiter(job.id, "ann")) for _ in range(100)]
+        before = storage.calls.copy()
+        run(storage, job.id)
+        assert all(waiter.wait(20) for waiter in waiters)
+        asked = storage.calls - before
+        assert asked.total() <= 4, asked
+
+
+def test_nobody_follows_the_journal_while_nobody_waits(storage) -> None:
+    job = storage.add(a_job())
+    with watching(storage) as watcher:
+        assert not storage.calls
+        with watcher.waiter(job.id, "ann"):
+            assert storage.calls
+        threads = lambda: [t for t in threading.enumerate() if t.name == "opus-watcher"]  # noqa: E731
+        eventually(lambda: not threads(), "the watcher has gone to rest")
+        before = storage.calls.copy()
+        run(storage, job.id)
+        assert storage.calls == before
+        with watcher.waiter(job.id, "ann") as waiter:  # and wakes up again
+            queued = storage.read(job.id)
+            storage.save(lifecycle.abort(queued, now=now()), expected=queued.version)
+            assert waiter.wait(20)
+
+
+# -- the end, and what may go wrong
+
+
+def test_close_wakes_everybody_and_lets_nobody_wait_again(storage) -> None:
+    jobs = [storage.add(a_job()) for _ in range(3)]
+    outcomes: list[bool] = []
+    entered = threading.Barrier(len(jobs) + 1)
+    with watching(storage) as watcher:
+
+        def wait(job_id: str) -> None:
+            with watcher.waiter(job_id, "ann") as waiter:
+                entered.wait(20)
+                waiter.wait(60)
+                outcomes.append(waiter.wait(60))
+
+        threads = [in_background(lambda job=job: wait(job.id)) for job in jobs]
+        entered.wait(20)
+        watcher.close()
+        for thread in threads:
+            thread.join(10)
+        assert outcomes == [False] * 3
+        with watcher.waiter(jobs[0].id, "ann") as late:
+            assert not late.wait(20)
+
+
+def test_a_storage_that_was_away_is_followed_again(storages) -> None:
+    here, there = storages(), storages()
+    job = here.add(a_job())
+    with watching(here) as watcher, watcher.waiter(job.id, "ann") as waiter:
+        here.away = True
+        eventually(lambda: here.calls["wait_change"] >= 2, "it was asked in vain")
+        run(there, job.id)
+        here.away = False
+        assert waiter.wait(20)
+
+
+def test_after_a_gap_in_the_journal_everybody_looks_again(storages) -> None:
+    here, there = storages(), storages()
+    job = here.add(a_job())
+    here.away = True
+    with watching(here) as watcher, watcher.waiter(job.id, "ann") as waiter:
+        run(there, job.id)
+        here.pass_time(31 * 86400)
+        there.add(a_job())  # now the entry is forgotten
+        here.away = False
+        assert waiter.wait(20)

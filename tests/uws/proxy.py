@@ -1,0 +1,63 @@
+"""A reverse proxy as web servers have them: it offers a server at a path of its own."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+HOP = {"connection", "keep-alive", "transfer-encoding"}
+
+
+@contextmanager
+def proxy(port: int, *, path: str = "", inner: str = "", keep_host: bool = True) -> Iterator[str]:
+    """Offer what is at `inner` of 127.0.0.1:`port` at `path`; answers the URL it is offered at.
+
+    `keep_host`: the name by which the client called is passed on (nginx's and Apache's own
+    default is not to).
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def forward(self) -> None:
+            if not self.path.startswith(path):
+                self.send_error(404, "this is not offered here")
+                return
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP}
+            if not keep_host:
+                headers["Host"] = f"127.0.0.1:{port}"
+            server = http.client.HTTPConnection("127.0.0.1", port, timeout=90)
+            try:
+                target = inner + self.path.removeprefix(path)
+                server.request(self.command, target or "/", body=body or None, headers=headers)
+                answer = server.getresponse()
+                content = answer.read()
+            finally:
+                server.close()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in HOP | {"content-length", "date", "server"}:
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_DELETE = do_PUT = forward
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}{path}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

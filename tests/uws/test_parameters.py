@@ -1,0 +1,191 @@
+"""Parameters and the files that come with them: section 8 of docs/uws.md."""
+
+from __future__ import annotations
+
+import pytest
+
+from uws import documents, schemas
+from uws.documents import UWS, parameters
+from uws.test_creation import multipart
+
+
+@pytest.fixture
+def job(one):
+    return one.create("work", {"text": "a"}, run=False)
+
+
+def values(one, job: str) -> dict[str, str]:
+    return dict(parameters(documents.parse(one.get(f"{job}/parameters"))))
+
+
+@pytest.mark.uws("8.1")
+@pytest.mark.parametrize(
+    "value", ["", " a  b\n", "ä€𝄞", "<a href='x'>&amp;</a>", "\t\r\n.", "%41+b"]
+)
+def test_values_are_shown_as_they_were_sent(one, value):
+    job = one.create("work", {"text": value}, run=False)
+    assert values(one, job)["text"] == value
+    assert dict(parameters(documents.job(one.get(job))))["text"] == value
+    assert one.get(f"{job}/parameters/text").body == value.encode()
+
+
+@pytest.mark.uws("8.1", "14.10")
+def test_a_long_value_is_not_cut(one):
+    value = "x" * 1_000_000
+    job = one.create("work", {"text": value}, run=False)
+    assert values(one, job)["text"] == value
+
+
+@pytest.mark.uws("8.2", "14.10")
+@pytest.mark.parametrize("value", ["a\x01b", "\x1b[31m", "\x08", "\ufffe"])
+def test_what_xml_cannot_carry_is_given_by_reference(one, value):
+    job = one.create("work", {"text": value, "many": "plain"}, run=False)
+    root = documents.job(one.get(job))
+    schemas.validate(root, "UWS.xsd")
+    by_reference = {
+        entry.get("id"): entry.text
+        for entry in root.iter(f"{UWS}parameter")
+        if entry.get("byReference") == "true"
+    }
+    assert list(by_reference) == ["text"]
+    assert one.get(by_reference["text"]).body == value.encode()
+
+
+@pytest.mark.uws("14.10")
+@pytest.mark.parametrize("fields", [{"RUNID": "a\x01"}, {"text": "\0"}])
+def test_what_nothing_can_carry_is_400(one, fields):
+    assert one.post("/rest/work", fields).status == 400
+
+
+@pytest.mark.uws("8.2")
+def test_of_several_values_each_that_needs_it_has_its_own_reference(one):
+    fields = [("many", "a\x01"), ("many", "b"), ("many", "c\x02")]
+    job = one.post("/rest/work", fields).location
+    entries = [
+        entry
+        for entry in documents.parse(one.get(f"{job}/parameters"))
+        if entry.get("id") == "many"
+    ]
+    got = [
+        one.get(entry.text).text if entry.get("byReference") == "true" else entry.text
+        for entry in entries
+    ]
+    assert got == ["a\x01", "b", "c\x02"]
+
+
+@pytest.mark.uws("8.3", "14.6")
+@pytest.mark.parametrize("where", ["", "/parameters"])
+def test_values_can_be_changed_while_pending(one, job, where):
+    answer = one.post(f"{job}{where}", {"TEXT": "b", "number": "3"})
+    assert (answer.status, answer.location) == (303, job)
+    assert values(one, job)["text"] == "b"
+    assert values(one, job)["number"] == "3"
+    assert one.phase(job) == "PENDING"
+
+
+@pytest.mark.uws("8.3")
+def test_a_value_can_be_put(one, job):
+    answer = one.request("PUT", f"{job}/parameters/text", body="ä & b".encode())
+    assert (answer.status, answer.location) == (303, job)
+    assert values(one, job)["text"] == "ä & b"
+
+
+@pytest.mark.uws("8.3")
+@pytest.mark.parametrize("fields", [{"unheard": "of"}, {"number": "ten"}, {"colour": "blue"}])
+def test_a_change_is_held_to_the_description(one, job, fields):
+    before = one.get(job).body
+    assert one.post(f"{job}/parameters", fields).status == 400
+    assert one.get(job).body == before
+
+
+@pytest.mark.uws("8.4")
+def test_after_that_they_stay_as_they_are(one):
+    job = one.create("work")
+    one.wait(job)
+    before = one.get(job).body
+    assert one.post(f"{job}/parameters", {"text": "b"}).status == 403
+    assert one.post(job, {"text": "b"}).status == 403
+    assert one.request("PUT", f"{job}/parameters/text", body=b"b").status == 403
+    assert one.post(f"{job}/parameters", **multipart(("table", "t.csv", b"1"))).status == 403
+    assert one.get(job).body == before
+
+
+@pytest.mark.uws("8.5", "8.6")
+@pytest.mark.parametrize(
+    "reference", [None, ("table", "param:content"), ("UPLOAD", "table,param:content")]
+)
+def test_a_file_comes_as_a_part(one, reference):
+    part = "table" if reference is None else "content"
+    parts = [(part, "t ä.csv", b"1,2\n\x00\xff")]
+    if reference is not None:
+        parts.insert(0, (reference[0], None, reference[1].encode()))
+    answer = one.post("/rest/work?PHASE=RUN", **multipart(*parts))
+    assert answer.status == 303, answer.text
+    job = answer.location
+    root = documents.job(one.get(job))
+    schemas.validate(root, "UWS.xsd")
+    [entry] = [one for one in root.iter(f"{UWS}parameter") if one.get("id") == "table"]
+    assert entry.get("byReference") == "true"
+    assert entry.text == f"{job}/parameters/table"
+    file = one.get(entry.text)
+    assert file.body == b"1,2\n\x00\xff"
+    assert file.headers["Content-Type"].startswith("text/csv")
+    assert one.wait(job) == "COMPLETED"
+    assert one.get(f"{job}/results/output").body == b"1,2\n\x00\xff"
+
+
+@pytest.mark.uws("8.5")
+def test_several_files_come_by_repeated_references(one):
+    answer = one.post(
+        "/rest/work",
+        **multipart(
+            ("UPLOAD", None, b"tables,param:a"),
+            ("UPLOAD", None, b"tables,param:b;table,param:c"),
+            ("a", "a.csv", b"A"),
+            ("b", "b.csv", b"B"),
+            ("c", "c.csv", b"C"),
+        ),
+    )
+    assert answer.status == 303, answer.text
+    files = [
+        one.get(entry.text).text
+        for entry in documents.parse(one.get(f"{answer.location}/parameters"))
+        if entry.get("byReference") == "true"
+    ]
+    assert sorted(files) == ["A", "B", "C"]
+
+
+@pytest.mark.uws("8.5")
+def test_a_file_can_be_sent_to_a_pending_job(one, job):
+    answer = one.post(f"{job}/parameters", **multipart(("table", "t.csv", b"first")))
+    assert (answer.status, answer.location) == (303, job)
+    assert one.get(f"{job}/parameters/table").body == b"first"
+    one.request("PUT", f"{job}/parameters/table", body=b"second")
+    assert one.get(f"{job}/parameters/table").body == b"second"
+
+
+@pytest.mark.uws("8.7")
+@pytest.mark.parametrize(
+    ("parts", "status"),
+    [
+        ([("nothing", "t.csv", b"1")], 400),  # nothing takes it
+        ([("text", "t.csv", b"1")], 400),  # that takes a text
+        ([("UPLOAD", None, b"table,param:away")], 400),  # it was not sent
+        ([("UPLOAD", None, b"nothing,param:a"), ("a", "a", b"1")], 400),
+        ([("table", "a", b"1"), ("table", "b", b"2")], 400),  # one too many
+        ([("table", None, b"http://127.0.0.1/x")], 403),  # not fetched here
+    ],
+)
+def test_a_file_that_is_refused_is_an_error(one, jobs, parts, status):
+    answer = one.post(jobs, **multipart(*parts))
+    assert answer.status == status, answer.text
+    assert documents.jobs(one.get(jobs)) == []
+
+
+@pytest.mark.uws("8.7")
+def test_a_file_that_is_too_large_is_an_error(gate):
+    headers = multipart()["headers"] | {"X-Test-User": "ann"}
+    body = multipart(("table", "t", b"x" * 70_000))["body"]
+    answer = gate.post("/opus/uws/rest/work", body=body, headers=headers)
+    assert answer.status == 413
+    assert "table" in answer.text
