@@ -63,7 +63,10 @@ def modules() -> dict[str, set[str]]:
 
 
 def test_every_module_has_its_place():
-    names = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    found = (
+        path for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    )
+    names = {path.stem for path in found}
     strangers = names - set(PLACE) - set(ASIDE) - {"__init__"}
     assert strangers == set()
 

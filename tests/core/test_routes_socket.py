@@ -26,9 +26,10 @@ def served(site, **changes):
         yield connection
     finally:
         connection.close()
+        # Answers first: a thread that is still answering needs the server's own sockets.
+        server.task_dispatcher.shutdown()
         server.close()
         thread.join(10)
-        server.task_dispatcher.shutdown()
 
 
 @pytest.fixture

@@ -131,13 +131,24 @@ def test_nothing_is_kept_of_a_client_that_hangs_up(site, spool, how):
 
 
 def test_an_answer_that_nobody_takes_waits_in_the_folder(spool, no_temporary_folder):
+    pieces = [b"-"], [b"x" * 4_000_000] * 4
+
     def app(environ, start_response):
-        start_response("200 OK", [("Content-Length", "16000000")])
-        return [b"x" * 4_000_000] * 4
+        body = pieces[environ["REQUEST_METHOD"] == "POST"]
+        start_response("200 OK", [("Content-Length", str(sum(map(len, body))))])
+        return body
 
     with served(app, spool) as port, head(port, "Connection: close") as client:
         eventually(lambda: sum(written(spool.folder)) > 1_000_000, "the answer lies on the disk")
         assert everything(client).count("x") == 16_000_000
+    # A later answer on the same connection as well.
+    with served(app, spool) as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+            client.sendall(b"POST / HTTP/1.1\r\nConnection: close\r\n\r\n")
+            eventually(lambda: sum(written(spool.folder)) > 1_000_000, "it lies on the disk")
+            assert everything(client).count("x") == 16_000_000
 
 
 def test_what_an_earlier_run_left_is_removed_at_the_start(spool):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -194,7 +195,7 @@ def test_a_job_that_is_aborted_meanwhile_is_not_prepared_further(site, server, m
 
     server.answers["/a"] = endless
     job = asked(site, server.at("/a"))
-    supervisor = site.supervisor(fetch=HOSTS)
+    supervisor = site.supervisor(fetch=replace(HOSTS, seconds=600))
     assert on_its_way.wait(10)
     aborted = site.abort(job)
     assert (aborted.phase, aborted.work) == (Phase.ABORTED, Work.NONE)

@@ -115,7 +115,7 @@ def test_a_writer_killed_at_any_moment_has_kept_what_it_returned(storage, run):
 
 
 def test_of_two_processes_that_save_one_version_one_wins(storage, run):
-    rounds = 300
+    rounds = 2000  # some seconds, so that both are at it at once on a busy machine, too
     job = storage.add(a_job())
     writers = run(SAVE, job.id, rounds, processes=2)
     won = {writer.pid: [int(word) for word in _words(writer)] for writer in writers}

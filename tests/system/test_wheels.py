@@ -20,7 +20,11 @@ PACKAGES = [folder.name for folder in sources()]
 def files_below(folder: Path) -> set[str]:
     """What a wheel has to hold: caches of tools are no part of a package."""
     found = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)) for path in found if not {"__pycache__", ".ruff_cache"} & {*path.parts}}
+    return {
+        str(path.relative_to(folder))
+        for path in found
+        if not {"__pycache__", ".ruff_cache"} & {*path.parts}
+    }
 
 
 @pytest.fixture(params=sources(), ids=lambda folder: folder.name)

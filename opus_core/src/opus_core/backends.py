@@ -284,9 +284,9 @@ class Storage(Backend):
         the quota key's limits. A job that `needs_supervisor` is due now, another never.
 
         Raises, looked for in this order, `AlreadyAdded` if `job.idempotency` names a key that the
-        same quota key has used in the last 24 hours, whether or not that job still exists; `JobExists` if the id is taken;
-        `LimitReached` with the limit in the sentence. `limits.active` is counted only if this job
-        is in an active phase.
+        same quota key has used in the last 24 hours, whether or not that job still exists;
+        `JobExists` if the id is taken; `LimitReached` with the limit in the sentence.
+        `limits.active` is counted only if this job is in an active phase.
         """
 
     @abstractmethod
