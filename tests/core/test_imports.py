@@ -16,7 +16,7 @@ LINES = (
     ("links",),
     ("backends",),
     ("hookspecs",),
-    ("values", "disk", "below", "settings", "hosts"),
+    ("values", "disk", "below", "settings", "hosts", "pacing"),
     ("sections", "forms", "queries", "shelf", "spool", "fetching"),
     ("config", "drafts", "offers", "validation"),
     ("plugins", "definitions", "wrapper", "lifecycle", "datadir", "logs"),

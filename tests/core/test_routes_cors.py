@@ -73,7 +73,8 @@ def test_a_refusal_to_say_who_it_is_can_be_seen_too(site):
 
 
 @pytest.mark.parametrize(
-    "origin", [OTHER, "null", "http://portal.test", "https://portal.test:8443", f"{PORTAL}.evil", ""]
+    "origin",
+    [OTHER, "null", "http://portal.test", "https://portal.test:8443", f"{PORTAL}.evil", ""],
 )
 def test_a_page_that_is_not_listed_is_told_nothing(site, origin):
     client = open_to(site, PORTAL)
@@ -103,9 +104,13 @@ def test_a_preflight_is_answered_before_anything_else(site, method):
     assert "Origin" in answer.headers["vary"]
 
 
-@pytest.mark.parametrize("names", ["", "a b", "a,,b", "a\x00", "x" * 1001, "ü".encode().decode("latin-1")])
+@pytest.mark.parametrize(
+    "names", ["", "a b", "a,,b", "a\x00", "x" * 1001, "ü".encode().decode("latin-1")]
+)
 def test_names_of_headers_that_are_none_are_not_repeated(site, names):
-    answer = preflight(open_to(site, PORTAL), "/rest/fit", PORTAL, access_control_request_headers=names)
+    answer = preflight(
+        open_to(site, PORTAL), "/rest/fit", PORTAL, access_control_request_headers=names
+    )
     assert answer.status == 204
     assert "access-control-allow-headers" not in answer.headers
 
@@ -158,9 +163,7 @@ def test_a_token_that_the_page_itself_sends_is_its_own_business(site):
         return User(name="ann") if "authorization" in request.headers else None
 
     client = site.client(changes={"origins": ("*",), "authenticate": by_token})
-    answer = client.post(
-        "/rest/fit", form={}, origin=OTHER, authorization="Bearer x", **FOREIGN
-    )
+    answer = client.post("/rest/fit", form={}, origin=OTHER, authorization="Bearer x", **FOREIGN)
     assert (answer.status, answer.headers[ALLOW]) == (303, "*")
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 import waitress
 from lxml import etree
+from waitress import wasyncore
 
 from core import wsgi
 from core.wsgi import UWS
@@ -26,9 +27,9 @@ def served(site, **changes):
         yield connection
     finally:
         connection.close()
-        # Answers first: a thread that is still answering needs the server's own sockets.
         server.task_dispatcher.shutdown()
-        server.close()
+        # By the thread that polls them: it would stumble over what another one closes.
+        server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map, ignore_all=True))
         thread.join(10)
 
 

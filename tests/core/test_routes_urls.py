@@ -34,7 +34,9 @@ def parameter(document):
     return document.find(f".//{UWS}parameter[@id='table']")
 
 
-@pytest.mark.parametrize("form", [{"table": URL}, {"TABLE": f" {URL} "}, {"UPLOAD": f"table,{URL}"}])
+@pytest.mark.parametrize(
+    "form", [{"table": URL}, {"TABLE": f" {URL} "}, {"UPLOAD": f"table,{URL}"}]
+)
 def test_a_job_shows_the_url_that_it_was_given_by_reference(client, form):
     job = client.create(**form)
     for url in (job, f"{job}/parameters"):

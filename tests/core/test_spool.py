@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from waitress import wasyncore
 
 from core import wsgi
 from opus_core import spool as spools
@@ -37,7 +38,8 @@ def served(app, spool, **adjustments):
         yield server.effective_port
     finally:
         server.task_dispatcher.shutdown()
-        server.close()
+        # By the thread that polls them: it would stumble over what another one closes.
+        server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map, ignore_all=True))
         thread.join(10)
 
 

@@ -61,9 +61,7 @@ def asked(site, *urls: str, script: str = 'cat "$table" > "$copy"') -> Job:
         manager="small",
         parameters=tuple(map(given, urls, names)),
     )
-    return site.storage.add(
-        lifecycle.run(job, now=now(), tag=site.tag(job_id), can_resume=False)
-    )
+    return site.storage.add(lifecycle.run(job, now=now(), tag=site.tag(job_id), can_resume=False))
 
 
 def test_an_input_is_fetched_before_the_script_runs(site, server):
@@ -77,9 +75,7 @@ def test_an_input_is_fetched_before_the_script_runs(site, server):
         Parameter(
             name="table",
             value=server.at("/a/sky.csv.gz"),
-            upload=Upload(
-                sha256=sha256, size=len(DATA), name="sky.csv.gz", media_type="text/csv"
-            ),
+            upload=Upload(sha256=sha256, size=len(DATA), name="sky.csv.gz", media_type="text/csv"),
         ),
     )
     assert done.bytes == 2 * len(DATA)

@@ -122,6 +122,7 @@ def test_a_hostile_file_name_is_only_shown(one, name):
         "/rest/say/" + "0" * 5000,
         "/rest/" + "%00",
         "//etc/passwd",
+        "/%FF%FE/",
         "/static/../templates/job.html",
         "/static/%2e%2e/html.py",
     ],

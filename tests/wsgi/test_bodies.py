@@ -180,7 +180,10 @@ def test_a_put_parameter_has_a_limit_to_the_byte(one, send, name, most):
     [
         b"Content-Length: 500000\r\n\r\n" + upload(DATA)[:300_000],
         b"Transfer-Encoding: chunked\r\n\r\n" + b"493e0\r\n" + upload(DATA)[:300_000],
-        b"Transfer-Encoding: chunked\r\n\r\n" + b"493e0\r\n" + upload(DATA)[:300_000] + b"\r\nzz\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n"
+        + b"493e0\r\n"
+        + upload(DATA)[:300_000]
+        + b"\r\nzz\r\n",
         b"Transfer-Encoding: chunked\r\n\r\n" + b"-5\r\n" + upload(DATA)[:300_000],
     ],
     ids=["cut off", "cut off in a chunk", "no size", "negative size"],
@@ -189,14 +192,14 @@ def test_half_a_body_makes_no_job_and_leaves_nothing(one, rest):
     before = jobs_and_files(one)
     with socket.create_connection(("127.0.0.1", one.port), timeout=30) as client:
         head = f"POST /rest/ledger HTTP/1.1\r\nHost: opus.test\r\nContent-Type: {MULTIPART}\r\n"
-        client.sendall(head.encode() + rest)
-        client.shutdown(socket.SHUT_WR)
         answer = b""
         try:
+            client.sendall(head.encode() + rest)
+            client.shutdown(socket.SHUT_WR)
             while data := client.recv(65536):
                 answer += data
-        except ConnectionResetError:
-            pass  # a server may have nothing to say to somebody who has hung up
+        except OSError:
+            pass  # a server may hang up on what is no HTTP, and then without a word
     assert not answer or answer.split()[1] in (b"400", b"413"), answer[:300]
     eventually(lambda: jobs_and_files(one) == before)
     assert "Traceback" not in (one.folder / "data" / "opus.log").read_text()

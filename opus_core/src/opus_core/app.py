@@ -16,7 +16,7 @@ from opus_core.backends import Jdl, Limits, Manager, Storage
 from opus_core.config import Config
 from opus_core.datadir import DataDir, open_data_dir
 from opus_core.definitions import Catalogue
-from opus_core.disk import Place
+from opus_core.disk import ROOM, Place
 from opus_core.errors import ConfigError
 from opus_core.fetching import Fetch
 from opus_core.folder import Folders
@@ -120,10 +120,10 @@ class Opus:
 
     def _places(self) -> tuple[Place, ...]:
         """Where this server writes."""
-        options = self.storage.options
+        options, min_free = self.storage.options, self.config.jobs.min_free
         own = [getattr(options, one.name) for one in fields(options)]
         return (
-            Place(name="files of jobs", path=self.folders.root, least=self.config.jobs.min_free),
+            Place(name="files of jobs", path=self.folders.root, least=max(ROOM, min_free)),
             Place(name="anything in data_dir", path=self.data_dir.path),
             *(Place(name="the storage", path=one) for one in own if isinstance(one, Path)),
         )

@@ -18,6 +18,9 @@ FOLDER_MODE: Final = 0o2770
 FILE_MODE: Final = 0o660
 SECRET_MODE: Final = 0o600
 
+ROOM: Final = 2**20
+"""A disk with fewer bytes left than this is full."""
+
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _RETRY_AFTER: Final = 60.0  # [s]
@@ -43,7 +46,7 @@ class Place:
 
     name: str
     path: Path
-    least: int = 1 << 20  # [byte]
+    least: int = ROOM  # [byte]
 
 
 def short_of_room(places: Iterable[Place]) -> list[str]:

@@ -10,7 +10,21 @@ from typing import Final
 
 from opus_core.config import Config
 
+_SILENCE: Final = 60.0  # [s]
 _FORM: Final = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s"
+
+
+class _File(logging.handlers.WatchedFileHandler):
+    """A log that cannot be written, on a full disk, says so now and then, not with every line."""
+
+    _silent_until = 0.0
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """One sentence to standard error, then silence for a while. The line itself is lost."""
+        if time.monotonic() < self._silent_until:
+            return
+        self._silent_until = time.monotonic() + _SILENCE
+        sys.stderr.write(f"the log {self.baseFilename} cannot be written: {sys.exc_info()[1]}\n")
 
 
 def set_up(config: Config) -> None:
@@ -18,7 +32,7 @@ def set_up(config: Config) -> None:
     handler: logging.Handler
     if config.log_file is not None:
         config.log_file.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.handlers.WatchedFileHandler(config.log_file, encoding="utf-8")
+        handler = _File(config.log_file, encoding="utf-8")
     else:
         handler = logging.StreamHandler(sys.stderr)
     form = logging.Formatter(_FORM, "%Y-%m-%dT%H:%M:%S")

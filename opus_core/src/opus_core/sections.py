@@ -71,7 +71,7 @@ class Server:
         check_networks("trusted_proxies", self.trusted_proxies)
         if self.sendfile is not None and not _SENDFILE.fullmatch(self.sendfile):
             raise ValueError(
-                f"sendfile: {self.sendfile!r} is neither \"x-sendfile\" nor"
+                f'sendfile: {self.sendfile!r} is neither "x-sendfile" nor'
                 ' "x-accel-redirect:/PREFIX/"'
             )
         for origin in self.cors_origins:

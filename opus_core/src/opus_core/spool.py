@@ -27,11 +27,11 @@ from typing import Any, Final, NoReturn
 
 from waitress import server as server_module
 from waitress.buffers import OverflowableBuffer, TempfileBasedBuffer
-from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 
 from opus_core import disk
 from opus_core.errors import OpusError, StorageFull, TooLarge
+from opus_core.pacing import PacedChannel
 
 IN_MEMORY: Final = 65536
 """A body up to this size [byte] never reaches the disk; a thousand such take 64 MiB."""
@@ -199,13 +199,11 @@ class _Parser(HTTPRequestParser):
             return len(data)  # the rest would be taken for another request
 
 
-class _Channel(HTTPChannel):
+class _Channel(PacedChannel):
     """A connection."""
 
     outbufs: Any
-    socket: Any
     _flush_exception: Any
-    _flush_some: Any
 
     def __init__(self, spool: Spool, *rest: Any, **more: Any) -> None:  # noqa: ANN401 - waitress's
         self._spool = spool

@@ -203,14 +203,19 @@ main() {
       timer=$!
     fi
     post_later EXECUTING
-    # A signal to the wrapper ends `wait`, but not the script.
-    while
-      interrupted=
-      wait "$script"
-      code=$?
-      [[ $interrupted ]]
-    do :; done
+    # A signal to the wrapper ends `wait`, but not the script. From then on it is only looked at: if
+    # it ends at that very moment, bash may forget that it has (5.2 does), and would wait for ever.
+    interrupted=
+    wait "$script"
+    code=$?
+    if [[ $interrupted ]]; then
+      while kill -0 "$script" 2>/dev/null; do sleep 0.05; done
+    fi
     trap '' TERM INT HUP ALRM # it ended by itself, and keeps its end
+    if [[ $interrupted ]]; then
+      code=143
+      [[ $'\n'$(jobs -rp)$'\n' == *$'\n'$script$'\n'* ]] || { wait "$script"; code=$?; }
+    fi
     [[ $timer && $reason != limit ]] && kill -KILL -- "-$timer" 2>/dev/null
     # What a stopped script has begun has the rest of the grace; what one that has ended left
     # behind has none, since nothing may write to the results any more.

@@ -65,7 +65,7 @@ def origin(context: ssl.SSLContext | None = None) -> Iterator[Origin]:
     """An origin server while the context lasts; with TLS if a context for it is given."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             one.seen.append((self.path, dict(self.headers)))
             one.answers[self.path.partition("?")[0]](self)
             self.close_connection = True

@@ -99,6 +99,8 @@ class _Application(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
         path = _SLASHES.sub("/", f"/{environ.get('PATH_INFO', '')}")
+        # What is no UTF-8 stays something that is not there: bottle would leave it out.
+        path = path.encode("latin-1").decode("utf-8", "replace").encode().decode("latin-1")
         environ = {**environ, "PATH_INFO": path.rstrip("/") or "/"}
         if self._cors:
             preflight = self._cors.preflight(environ)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import quote
@@ -13,7 +13,6 @@ import bottle
 from opus_core.routes.asking import Asked
 from opus_core.routes.reply import TEXT, reply
 
-_CHUNK: Final = 1 << 18  # [byte]
 _RANGE: Final = re.compile(r"\s*bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.IGNORECASE)
 _TAG: Final = re.compile(r'(?:W/)?("[^"]*")')
 _MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
@@ -121,23 +120,42 @@ def _matches(header: str, tag: str) -> bool:
 
 
 class _Part:
-    """The bytes of a part of a file; closes it also when nobody has asked for the first one."""
+    """A part of a file, as a file of its own.
+
+    What can be read goes through the server's `wsgi.file_wrapper`: the embedded one then sends it
+    without keeping a thread, however slowly the client reads. It has no `fileno`, by which other
+    servers would send all of the file.
+    """
 
     def __init__(self, file: BinaryIO, first: int, length: int) -> None:
         self._file = file
-        self._left = length
+        self._first = first
+        self._length = length
         file.seek(first)
 
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        data = self._file.read(min(_CHUNK, self._left)) if self._left else b""
-        if not data:
-            self.close()
-            raise StopIteration
-        self._left -= len(data)
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes; all that is left if that is negative."""
+        left = self._length - self.tell()
+        wanted = left if size < 0 else min(size, left)
+        data = self._file.read(wanted)
+        if wanted and not data:
+            # A job can cut its own output short; a server would wait for the rest for ever.
+            raise OSError("the file has become shorter while it was sent")
         return data
+
+    def tell(self) -> int:
+        """Where it is read next, from the beginning of the part."""
+        return self._file.tell() - self._first
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go there; answers where that is."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self._length}[whence]
+        self._file.seek(self._first + min(max(base + offset, 0), self._length))
+        return self.tell()
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
 
     def close(self) -> None:
         """By the server, whatever happened."""

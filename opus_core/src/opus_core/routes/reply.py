@@ -8,7 +8,7 @@ import math
 import secrets
 import traceback
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import bottle
@@ -34,8 +34,15 @@ _POLICY: Final = (
 _ERROR_FORMATS: Final = (Format.TEXT, Format.XML, Format.JSON, Format.HTML)
 
 
+class Readable(Protocol):
+    """What bottle hands to the server's `wsgi.file_wrapper`."""
+
+    def read(self, size: int = -1) -> bytes: ...
+    def close(self) -> None: ...
+
+
 def reply(
-    body: bytes | str | Iterable[bytes],
+    body: bytes | str | Iterable[bytes] | Readable,
     content_type: str,
     *,
     status: int = 200,

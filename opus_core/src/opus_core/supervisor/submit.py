@@ -25,7 +25,7 @@ from opus_core.supervisor.desk import Desk, pause
 
 log = logging.getLogger(__name__)
 
-_DISK_PAUSE = 30.0  # [s]
+_DISK_PAUSE = 10.0  # [s]
 
 
 class Submitter:

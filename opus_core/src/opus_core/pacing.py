@@ -1,0 +1,62 @@
+"""How answers leave the embedded server: no client keeps a thread, or the others waiting.
+
+waitress sends from one thread, as much to one connection as that takes, and blocks the thread that
+answers while more than 16 MiB wait to be sent. A client that reads fast would stop everybody for
+as long as a large file lasts; as many clients as there are threads, all reading nothing, for ever.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Any, Final
+
+from waitress.channel import ClientDisconnected, HTTPChannel
+
+_TURN: Final = 4 * 2**20  # [byte] sent to one connection before the others have their turn
+_STALLED: Final = 30.0  # [s] without a byte taken, after which a thread waits no longer
+
+
+class PacedChannel(HTTPChannel):
+    """A connection that takes its turn."""
+
+    adj: Any  # here and below: what waitress's published types have wrong, or not at all
+    outbuf_lock: Any
+    server: Any
+    socket: Any
+
+    def __init__(self, *rest: Any, **more: Any) -> None:  # noqa: ANN401
+        self._sent = 0
+        super().__init__(*rest, **more)
+
+    def _flush_some(self, do_close: bool = True) -> Any:  # noqa: ANN401
+        self._sent = 0
+        return super()._flush_some(do_close)  # type: ignore[misc]
+
+    def send(self, data: Any, do_close: bool = True) -> int:  # noqa: ANN401
+        """As much as is sent at once; none if it is the turn of others."""
+        if self._sent >= _TURN:
+            return 0
+        sent = int(super().send(data, do_close))
+        self._sent += sent
+        return sent
+
+    def _flush_outbufs_below_high_watermark(self) -> None:
+        most = self.adj.outbuf_high_watermark
+        if self.total_outbufs_len <= most:
+            return
+        with self.outbuf_lock:
+            _, failed = self._flush_exception(self._flush_some, do_close=False)  # type: ignore[attr-defined]
+            left, since = self.total_outbufs_len, time.monotonic()
+            while self.connected and (failed or self.total_outbufs_len > most):
+                # The sending thread sends, or finds out what is the matter.
+                self.server.pull_trigger()
+                woken = self.outbuf_lock.wait(1.0)
+                if failed and woken:
+                    return
+                if self.total_outbufs_len != left:
+                    left, since = self.total_outbufs_len, time.monotonic()
+                elif time.monotonic() - since > _STALLED:
+                    # Closed by the sending thread, which this wakes; nothing else would.
+                    self.socket.shutdown(socket.SHUT_RDWR)
+                    raise ClientDisconnected
