@@ -33,11 +33,11 @@ test: .venv-test/stamp ## run all tests; TOXENV=core,docs runs some
 	@tests/services/install
 	@.venv-test/bin/tox run
 
-bench: ## measure
-	@echo "make bench: there are no benchmarks yet; they come with the next issue." >&2; exit 1
+bench: .venv/stamp ## measure; exit code 1 if a figure is short
+	@.venv/bin/python -m benchmarks $(BENCH)
 
-soak: ## run for hours under load
-	@echo "make soak: there is no soak test yet; it comes with the next issue." >&2; exit 1
+soak: .venv/stamp ## an hour of mixed load while processes are killed; SOAK="--seconds 600" for less
+	@.venv/bin/python tests/soak/run.py $(or $(SOAK),--seconds 3600)
 
 clean: ## remove the environments and caches; opus-data stays
 	rm -rf .venv .venv-test .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis dist */dist plugins/*/dist
