@@ -81,8 +81,14 @@ def status(manager: LocalManager, task: Task) -> Status:
 
 
 def wait_end(manager: LocalManager, task: Task) -> Status:
-    wait_for(lambda: status(manager, task).kind is Kind.ENDED)
-    return status(manager, task)
+    seen: list[Status] = []
+
+    def ended() -> bool:
+        seen.append(status(manager, task))
+        return seen[-1].kind is Kind.ENDED
+
+    wait_for(ended)
+    return seen[-1]
 
 
 def begun(task: Task) -> bool:
