@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tracemalloc
 import uuid
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus, unquote_to_bytes, urlencode
 
 import pytest
 from hypothesis import given, settings
@@ -304,6 +305,31 @@ def test_a_chunked_body_is_counted_as_a_whole():
     given = multipart(*parts, CONTENT_LENGTH="", **{"wsgi.input_terminated": True})
     with pytest.raises(TooLarge, match="the body has more than 150000 bytes"):
         read(given, max_total=150_000)
+
+
+ESCAPES = st.text("%=&+046z \r\n_").map(str.encode)
+
+
+@given(ESCAPES, st.integers(1, 5))
+def test_an_urlencoded_text_is_the_same_in_whatever_pieces_it_comes(data, size):
+    class InPieces(io.BytesIO):
+        def read(self, wanted=-1):
+            return super().read(min(size, wanted))
+
+    fields = [piece.replace(b"+", b" ").partition(b"=") for piece in data.split(b"&") if piece]
+    expected = [(unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in fields]
+    found = read({**environ(data), "wsgi.input": InPieces(data)}).values
+    assert [(name.encode(), value.encode()) for name, value in found] == expected
+
+
+def test_an_urlencoded_text_takes_little_more_memory_than_it_has_bytes():
+    given = environ(b"a=" + b"%41" * 4_000_000)
+    tracemalloc.start()
+    try:
+        assert read(given).values == (("a", "A" * 4_000_000),)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 # -- broken bodies

@@ -70,6 +70,7 @@ def test_a_held_job_may_be_queued_again_or_turn_out_to_be_suspended() -> None:
     assert lifecycle.report(held, Status(kind=Kind.SUSPENDED), now=at(20)).phase is Phase.SUSPENDED
 
 
+@pytest.mark.upstream("A4.4")
 def test_an_unrecognised_word_changes_nothing() -> None:
     assert lifecycle.report(executing(), Status(kind=Kind.UNRECOGNISED), now=at(20)) == executing()
 

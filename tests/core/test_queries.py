@@ -51,6 +51,11 @@ def test_a_bad_value_is_refused_by_name_and_never_another_list(pair):
         parse_query([pair])
 
 
+def test_the_last_instant_of_all_is_a_legal_end():
+    last = datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
+    assert parse_query([("BEFORE", "9999-12-31T23:59:59.9999")]).before == last
+
+
 def test_a_filter_that_may_stand_once_may_not_stand_twice():
     with pytest.raises(BadRequest, match="LAST was sent twice"):
         parse_query([("LAST", "1"), ("last", "1")])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json as standard_json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -46,6 +47,14 @@ def tree(job):
 
 def test_children_stand_in_the_order_of_the_schema():
     assert [child.tag.removeprefix(UWS) for child in tree(FULL)] == ORDER
+
+
+def test_a_parameter_of_very_many_values_is_numbered_in_a_moment():
+    many = tuple(Parameter(name="".join(["ma", "ny"]), value="1") for _ in range(20_000))
+    begin = time.process_time()
+    numbers = [number for _, number in xml.numbered(a_job(parameters=many))]
+    assert numbers == list(range(1, 20_001))
+    assert time.process_time() - begin < 2
 
 
 def test_the_version_is_told():

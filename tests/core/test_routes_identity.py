@@ -89,6 +89,7 @@ def test_where_anonymous_is_off_everything_of_a_job_is_401(site):
         assert client.get(job + child).status == 401
 
 
+@pytest.mark.upstream("S11")
 def test_a_users_job_is_nobody_elses(site):
     ann, bob, anonymous = (
         site.client(REMOTE_USER="ann"),

@@ -103,6 +103,12 @@ def test_a_range_that_makes_no_sense_is_as_if_not_sent(client, job, wanted):
     assert (answer.status, answer.body) == (200, DATA)
 
 
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("wanted", ["bytes=" + " " * 200_000 + "x", "bytes" + " " * 200_000])
+def test_a_range_of_blanks_costs_nothing(client, job, wanted):
+    assert result(client, job, range=wanted).status == 200
+
+
 @pytest.mark.parametrize("known", [TAG, f"W/{TAG}", f'"a", {TAG}', "*"])
 def test_a_client_that_has_it_is_told_so(client, job, known):
     answer = result(client, job, if_none_match=known)

@@ -27,7 +27,7 @@ from typing import Any, Final, NoReturn
 
 from waitress import server as server_module
 from waitress.buffers import OverflowableBuffer, TempfileBasedBuffer
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 
 from opus_core import disk
 from opus_core.errors import OpusError, StorageFull, TooLarge
@@ -182,6 +182,10 @@ class _Parser(HTTPRequestParser):
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            # A proxy that goes by the length would take us for answering another's request
+            # (RFC 9112 section 6.3).
+            raise ParsingError("there is both a Content-Length and a Transfer-Encoding")
         if self.body_rcv is not None:
             length = None if self.chunked else self.content_length
             self.body_rcv.buf = _Body(self._spool, length)

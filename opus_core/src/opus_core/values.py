@@ -100,7 +100,10 @@ def _no_instant(text: str) -> BadRequest:
 def not_before(instant: datetime) -> datetime:
     """The same instant in whole milliseconds, never earlier than it was."""
     floor = cut(instant)
-    return floor if floor == instant else floor + timedelta(milliseconds=1)
+    try:
+        return floor if floor == instant else floor + timedelta(milliseconds=1)
+    except OverflowError:  # the last millisecond of the year 9999
+        return floor
 
 
 def parse(text: str, kind: ParameterType) -> Value:

@@ -50,9 +50,22 @@ def offer_examples(opus: Opus) -> None:
         opus.catalogue.install_examples(folder)
 
 
+class _Signalled(threading.Event):
+    """An event that is set by a handler of signals, and waited for by the main thread."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        # Python runs the handler when the wait is over. A signal that comes between its last look
+        # and the wait does not end the wait, so this one is never long.
+        if timeout is not None:
+            return super().wait(timeout)
+        while not super().wait(1.0):
+            continue
+        return True
+
+
 def stopped_by_signal() -> threading.Event:
     """An event that SIGTERM and SIGINT set."""
-    stop = threading.Event()
+    stop = _Signalled()
 
     def handle(number: int, frame: FrameType | None) -> None:
         stop.set()

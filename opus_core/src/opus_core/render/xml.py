@@ -6,6 +6,7 @@ that both ways give the same trees.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
@@ -126,12 +127,11 @@ def by_reference(parameter: Parameter) -> bool:
 
 def numbered(job: Job) -> Iterator[tuple[Parameter, int]]:
     """Each value with the number that tells it from others of its name; 0 if it is the only one."""
-    names = [parameter.name for parameter in job.parameters]
-    counts: dict[str, int] = {}
+    values = Counter(parameter.name for parameter in job.parameters)
+    counts = Counter[str]()
     for parameter in job.parameters:
-        counts[parameter.name] = counts.get(parameter.name, 0) + 1
-        several = names.count(parameter.name) > 1
-        yield parameter, counts[parameter.name] if several else 0
+        counts[parameter.name] += 1
+        yield parameter, counts[parameter.name] if values[parameter.name] > 1 else 0
 
 
 def _fill_parameters(parent: etree._Element, value: Job, urls: Urls) -> None:

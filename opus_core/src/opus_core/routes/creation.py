@@ -18,7 +18,7 @@ from opus_core.definition import (
     UsedDescription,
 )
 from opus_core.definitions import Published
-from opus_core.errors import BadRequest, NotAllowed, OpusError
+from opus_core.errors import BadRequest, JobExists, NotAllowed, OpusError
 from opus_core.forms import Body, Form, Pairs, read_form
 from opus_core.job import Job, Phase, Upload
 from opus_core.routes import pages
@@ -64,6 +64,8 @@ def make(
         unsaid = [pair for pair in also if pair[0] not in said]
         form = replace(form, values=(*form.values, *unsaid))
         job, new = parts.service.create(asked.user, published, form, job_id=job_id, key=key)
+    except JobExists:
+        raise  # the folder of this id is another job's
     except OpusError as error:
         # What it raises says that no job was made, so the files are nobody's.
         parts.folders.remove(job_id)
