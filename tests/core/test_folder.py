@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from opus_core.definition import (
     ParameterDescription,
     UsedDescription,
 )
-from opus_core.errors import BadRequest, NotFound, StorageFull, TooLarge, UnknownJob
+from opus_core.errors import BadRequest, Conflict, NotFound, StorageFull, TooLarge, UnknownJob
 from opus_core.folder import Collected, Folders, media_type
 from opus_core.job import DefinitionRef, Job, Parameter, Upload, new_id, now
 from opus_core.wrapper import WRAPPER
@@ -613,6 +613,67 @@ def test_folders_that_a_script_has_closed_to_everybody_are_removed(folders: Fold
         check=True,
     )
     assert list((folders.root / "01").iterdir()) == []
+
+
+CLOSED = """
+import json, pathlib, sys
+from opus_core.errors import NotFound
+from opus_core.folder import Folders
+folders, job = Folders(pathlib.Path(sys.argv[1])), sys.argv[2]
+assert folders.progress(job) is None
+for parts in (["stdout"], ["results", "a"]):
+    try:
+        folders.open_file(job, *parts)
+    except NotFound:
+        continue
+    raise AssertionError(parts)
+try:
+    folders.note_results(job, ())
+except NotFound:
+    sys.exit(0)
+"""
+
+
+def test_what_a_script_has_closed_to_everybody_is_as_good_as_gone(folders: Folders) -> None:
+    folder = write(folders, job())
+    for name in ("stdout", "progress", "results/a"):
+        (folder / name).write_text("1")
+        (folder / name).chmod(0)
+    (folder / "results").chmod(0)
+    folder.chmod(0o500)
+    humble = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"]
+    command = [*(humble if os.geteuid() == 0 else []), sys.executable, "-c", CLOSED]
+    done = subprocess.run([*command, folders.root, ID], check=False)
+    folder.chmod(0o700)
+    (folder / "results").chmod(0o700)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("damage", ["[" * 200_000, "{", "\0", '{"a": ' * 100_000])
+def test_a_job_json_that_a_script_has_damaged_is_told(folders: Folders, damage: str) -> None:
+    (write(folders, job()) / "job.json").write_text(damage)
+    with pytest.raises(ValueError, match=r"."):
+        folders.note_results(ID, ())
+
+
+def test_a_job_json_that_is_huge_is_not_read(folders: Folders) -> None:
+    os.truncate(write(folders, job()) / "job.json", 2**40)
+    with pytest.raises(ValueError, match="bytes"):
+        folders.note_results(ID, ())
+
+
+def test_a_file_that_comes_while_the_job_is_started_or_deleted_is_refused(
+    folders: Folders,
+) -> None:
+    def chunks(end: Callable[[], object]) -> Iterator[bytes]:
+        yield b"1"
+        end()
+        yield b"2"
+
+    with pytest.raises(Conflict, match="started or deleted"):
+        folders.store(ID, chunks(lambda: write(folders, job())), name="a")
+    with pytest.raises(Conflict, match="started or deleted"):
+        folders.store(ID, chunks(lambda: folders.remove(ID)), name="a")
 
 
 def test_a_removal_that_is_cut_off_leaves_nothing_that_looks_alive(

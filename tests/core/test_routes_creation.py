@@ -169,6 +169,24 @@ def test_a_quota_that_is_used_up_is_429(tmp_path):
         assert int(answer.headers["retry-after"]) > 0
 
 
+def test_files_that_a_pending_job_does_not_name_are_not_kept(site, client):
+    job = client.create()
+    inputs = site.parts.folders.path(job.rpartition("/")[2]) / "input"
+
+    def kept():
+        return [file.read_bytes() for file in inputs.iterdir()]
+
+    assert client("PUT", f"{job}/parameters/table", b"1").status == 303
+    assert client("PUT", f"{job}/parameters/table", b"2").status == 303
+    assert kept() == [b"2"], "the first one was replaced"
+    for wrong in (("nope", "a.csv", b"4"), ("order", "none")):
+        body = multipart(("table", "a.csv", b"3"), wrong)
+        assert client.post(f"{job}/parameters", **body).status == 400
+        assert client.post(job, **multipart(("table", "a.csv", b"2"), wrong)).status == 400
+    assert kept() == [b"2"], "nothing of what was refused"
+    assert client.get(f"{job}/parameters/table").body == b"2"
+
+
 # -- Idempotency-Key
 
 

@@ -41,6 +41,14 @@ def door(tmp_path, monkeypatch):
 # -- creation
 
 
+def test_the_same_form_at_another_description_is_another_request(door: Door) -> None:
+    door.catalogue.publish(replace(FIT, name="other"), "tests")
+    door.create(key="k")
+    other = door.catalogue.published("other")
+    with pytest.raises(AlreadyAdded):
+        door.service.create(ANN, other, Form(), job_id=new_id(), key="k")
+
+
 def test_a_new_job_is_pending_and_has_what_the_site_says(door: Door) -> None:
     job = door.create(("n", "3"), ("RUNID", "mine"))
     assert (job.phase, job.work, job.owner, job.run_id) == (

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -294,6 +294,31 @@ def test_a_script_that_replaces_its_folders_has_no_results(prepare: Prepare, scr
     assert (folder / "results").is_symlink() or os.listdir(folder / "results") == []
     assert not Path("/tmp/a.csv").exists()
     assert Path("/etc/passwd").exists()
+
+
+@pytest.mark.parametrize(
+    "closed", ["..", "../work", "../results", "a.csv", "../stdout ../progress", "../results .."]
+)
+def test_a_script_that_closes_its_files_to_everybody_ends_as_any_other(
+    prepare: Prepare, closed: str
+) -> None:
+    folder = prepare(
+        f'echo 1 >a.csv; echo 50 >"$OPUS_PROGRESS"; chmod 0 {closed}', outputs=("a.csv",)
+    )
+    # Permissions do not concern root unless it gives that up.
+    humble = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"]
+    subprocess.run(
+        [*(humble if os.geteuid() == 0 else []), BASH, folder / "run"],
+        env={**ENVIRONMENT, "OPUS_CLAIMANT": "1"},
+        check=True,
+    )
+    end = links.peek(folder).exit
+    assert end is not None
+    assert end.code == 0
+    for name in ("", "work", "results"):
+        assert (folder / name).stat().st_mode & 0o700 == 0o700
+    for name in ("results/a.csv", "stdout", "progress"):
+        assert (folder / name).stat().st_mode & 0o600 == 0o600
 
 
 # --- how it ends ---
@@ -610,3 +635,20 @@ def _read(path: Path) -> bytes:
 
 def _snapshot(folder: Path) -> list[tuple[str, int]]:
     return sorted((str(path), os.lstat(path).st_mtime_ns) for path in folder.rglob("*"))
+
+
+def test_told_to_stop_it_always_notices_the_end_of_its_script(prepare: Prepare) -> None:
+    """Bash's `wait` can miss it while the wrapper has other children that live."""
+    for number in range(80):
+        folder = prepare("echo $$ > pid; exec sleep 60", duration=600)
+        process = begin(folder, grace=10)
+        script = number_in(folder / "work" / "pid")
+        time.sleep(0.01 * (number % 5))
+        # As managers do, all of the job, the wrapper first.
+        os.kill(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # the wrapper may have been as fast
+            os.kill(script, signal.SIGTERM)
+        process.communicate(timeout=5)
+        exit_ = links.peek(folder).exit
+        assert exit_ is not None
+        assert exit_.reason == "term"

@@ -48,6 +48,7 @@ def nothing_was_executed(one):
     return not list(one.folder.parent.rglob("*PWNED*"))
 
 
+@pytest.mark.upstream("S1", "A4.1", "R11")
 @pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_parameter_reaches_the_script_byte_for_byte(one, value):
     job = one.create("say", {"ledger": "-", "text": value})
@@ -64,6 +65,7 @@ def test_a_nul_is_refused(one):
     assert "text" in answer.text
 
 
+@pytest.mark.upstream("R9", "S17")
 @pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_run_id_comes_back_or_is_refused(one, value):
     answer = one.post("/rest/say", {"ledger": "-", "RUNID": value})
@@ -77,6 +79,7 @@ def test_a_hostile_run_id_comes_back_or_is_refused(one, value):
     assert nothing_was_executed(one)
 
 
+@pytest.mark.upstream("S2", "S5")
 @pytest.mark.parametrize(
     "name",
     ["x=$(touch PWNED)\ny", "text;touch PWNED", "PATH", "LD_PRELOAD", "../text", "a" * 5000],
@@ -110,6 +113,7 @@ def test_a_hostile_file_name_is_only_shown(one, name):
     assert nothing_was_executed(one)
 
 
+@pytest.mark.upstream("S10")
 @pytest.mark.parametrize(
     "path",
     [

@@ -22,6 +22,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import mimetypes
 import os
 import re
@@ -38,17 +39,20 @@ from typing import Any, Final
 from opus_core import disk, links
 from opus_core.backends import Event, Ref, Task
 from opus_core.definition import JobDefinition
-from opus_core.errors import NotFound, TooLarge, UnknownJob
+from opus_core.errors import Conflict, NotFound, TooLarge, UnknownJob
 from opus_core.job import Job, Result, Upload
 from opus_core.links import Links
 from opus_core.validation import outputs
 from opus_core.wrapper import describe, input_files, input_name
 
+log = logging.getLogger(__name__)
+
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
 _LARGEST_PROGRESS: Final = 1024  # [byte]
+_LARGEST_PROVENANCE: Final = 32 * 2**20  # [byte]; twice the texts that a request brings by default
 _OPEN: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
 _NOT_THERE: Final = frozenset(
-    {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG}
+    {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EACCES}
 )
 
 _MEDIA_TYPES: Final = mimetypes.MimeTypes()
@@ -105,13 +109,13 @@ class Folders:
     ) -> Upload:
         """Stream an upload into the job's folder, which is made if need be.
 
-        Raises `TooLarge` beyond `limit` bytes. Whatever goes wrong, `chunks` failing included,
-        nothing is left behind.
+        Raises `TooLarge` beyond `limit` bytes, `Conflict` if the job is submitted or removed
+        meanwhile. Whatever goes wrong, `chunks` failing included, nothing is left behind.
         """
         inputs = self.path(job_id) / "input"
         digest = hashlib.sha256()
         size = 0
-        with disk.noticing_full(self.root), _withdrawing(inputs):
+        with disk.noticing_full(self.root), _withdrawing(inputs), _overtaken(job_id, name):
             disk.make_folder(inputs)
             with disk.NewFile(inputs) as file:
                 for chunk in chunks:
@@ -127,6 +131,11 @@ class Folders:
             disk.sync(inputs)
             disk.sync(inputs.parent)
         return Upload(sha256=digest.hexdigest(), size=size, name=name, media_type=media_type)
+
+    def discard(self, job_id: str, hashes: Iterable[str]) -> None:
+        """Remove uploads that nothing names; nothing happens for those that are gone."""
+        for sha256 in hashes:
+            (self.path(job_id) / "input" / sha256).unlink(missing_ok=True)
 
     def write(
         self,
@@ -243,10 +252,19 @@ class Folders:
         return Collected(results=tuple(found), missing=tuple(missing))
 
     def note_results(self, job_id: str, results: Iterable[Result]) -> None:
-        """Complete job.json by the results; safe twice. Raises `NotFound` without job.json."""
-        file, _ = self.open_file(job_id, "job.json")
+        """Complete job.json by the results; safe twice.
+
+        Raises `NotFound` without a job.json that can be read and replaced, `ValueError` and
+        `TypeError` if it is not what was written.
+        """
+        file, status = self.open_file(job_id, "job.json")
         with file:
-            provenance = json.load(file)
+            if status.st_size > _LARGEST_PROVENANCE:
+                raise ValueError(f"it has {status.st_size} bytes")
+            try:
+                provenance = json.load(file)
+            except RecursionError as error:
+                raise ValueError("it is nested too deeply") from error
         provenance["results"] = [
             {
                 "id": result.id,
@@ -257,14 +275,18 @@ class Folders:
             }
             for result in results
         ]
-        with disk.noticing_full(self.root):
-            disk.put(self.path(job_id) / "job.json", _json(provenance))
+        try:
+            with disk.noticing_full(self.root):
+                disk.put(self.path(job_id) / "job.json", _json(provenance))
+        except PermissionError as error:
+            raise NotFound(f"job {job_id} lets nobody write its job.json") from error
 
     def open_file(self, job_id: str, *parts: str) -> tuple[BufferedReader, os.stat_result]:
         """Open a file of the folder for reading: `open_file(id, "results", "a.csv")`.
 
         No link is followed at any step, whatever the script has made of its folder, and nothing
-        but a regular file is opened. Raises `NotFound`.
+        but a regular file is opened. Raises `NotFound`, also for what may not be read, since a
+        script can take that right away.
         """
         lost = NotFound(f"job {job_id} has no file {'/'.join(parts)!r}")
         if not parts or any(part in ("", ".", "..") or set(part) & set("/\0") for part in parts):
@@ -281,6 +303,9 @@ class Folders:
             finally:
                 os.close(at)
         except OSError as error:
+            if error.errno == errno.EACCES:
+                # Or else web and supervisor are two users, and share no group.
+                log.warning("job=%s its %s may not be read", job_id, "/".join(parts))
             if error.errno in _NOT_THERE:
                 raise lost from None
             raise
@@ -359,6 +384,17 @@ def _withdrawing(inputs: Path) -> Iterator[None]:
             with suppress(OSError):  # not empty: somebody else's, and it stays
                 folder.rmdir()
         raise
+
+
+@contextmanager
+def _overtaken(job_id: str, name: str) -> Iterator[None]:
+    """Say what has happened if the folder's inputs are gone, or have been brought into order."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Conflict(
+            f"job {job_id} was started or deleted while the file {name!r} came"
+        ) from error
 
 
 def _fill(folder: Path, content: Mapping[str, bytes], uploads: Collection[Upload]) -> None:

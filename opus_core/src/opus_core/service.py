@@ -6,10 +6,11 @@ costs the same whether the cluster answers in 10 ms or hangs.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -114,7 +115,9 @@ class JobService:
             raise BadRequest("ACTION is for a job that exists; leave it out")
         job = self._new(user, published, request, job_id)
         if key is not None:
-            job = replace(job, idempotency=Idempotency(key=key, body=form.digest))
+            # The same form at another description is another request.
+            body = hashlib.sha256(f"{published.ref.name} {form.digest}".encode()).hexdigest()
+            job = replace(job, idempotency=Idempotency(key=key, body=body))
         try:
             added = self._storage.add(job, limits=self._limits)
         except AlreadyAdded as already:
@@ -357,6 +360,19 @@ class JobService:
             return replace(changed, options={**changed.options, **request.options})
 
         return self._change(user, name, job_id, rule, limits=self._limits)
+
+    def discard(self, job_id: str, uploads: Iterable[Upload]) -> None:
+        """Remove those files from a PENDING job that it does not name, or not any more."""
+        hashes = {upload.sha256 for upload in uploads if upload.sha256}
+        if not hashes:
+            return
+        try:
+            job = self._storage.read(job_id)
+        except UnknownJob:
+            return  # its folder goes as a whole
+        if job.phase is Phase.PENDING:  # else the supervisor brings its inputs into order
+            named = {upload.sha256 for upload in uploads_of(job)}
+            self.folders.discard(job_id, hashes - named)
 
     def _change(
         self,

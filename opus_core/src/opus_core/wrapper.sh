@@ -34,6 +34,11 @@ group_lives() { # whether the script's process group has a process that is not a
   return 1
 }
 
+# A script can take even our own permissions away; FLAGS says which have to be there again.
+give_back() { # FLAGS NAME
+  [[ -L $2 || ! -e $2 || -r $2 && -w $2 && ($1 != *x* || -x $2) ]] || chmod "$1" -- "$2"
+}
+
 # Make a link in one atomic step. Whoever made it has won, so only what stands afterwards counts:
 # ln fails on its own link if the answer of an NFS server was lost.
 make_link() { # TARGET NAME: set $standing to the target that NAME has now
@@ -225,11 +230,16 @@ main() {
     [[ $killer ]] && kill -KILL -- "-$killer" 2>/dev/null
   fi
 
+  give_back u+rwx "$folder"
+  for entry in work results; do give_back u+rwx "$entry"; done
+  for entry in stdout stderr progress; do give_back u+rw "$entry"; done
   # Regular files only, whatever the end was. A rename takes a link that comes too late for this
   # look as it is, and the server opens no links.
   if [[ -d work && ! -L work && -d results && ! -L results ]]; then
     for entry in "${outputs[@]}"; do
-      [[ $entry != */* && -f work/$entry && ! -L work/$entry ]] && files+=("work/$entry")
+      [[ $entry != */* && -f work/$entry && ! -L work/$entry ]] || continue
+      give_back u+rw "work/$entry"
+      files+=("work/$entry")
     done
     ((${#files[@]})) && mv -f -t results -- "${files[@]}"
   fi

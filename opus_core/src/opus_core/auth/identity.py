@@ -57,7 +57,11 @@ def view(environ: Mapping[str, Any]) -> RequestView:
 
 def _remote_user(environ: Mapping[str, Any]) -> str | None:
     """Set by the web server only: a header of that name arrives as HTTP_REMOTE_USER."""
-    name = _decoded(environ.get("REMOTE_USER"))
+    try:
+        name = str(environ.get("REMOTE_USER") or "").encode("latin-1").decode()
+    except UnicodeError as error:
+        # With a replacement character for what is none, two users would be one.
+        raise NotAllowed("the name of the user is not in UTF-8") from error
     if _CONTROL.search(name):
         raise NotAllowed("the name of the user has control characters in it")
     return name or None

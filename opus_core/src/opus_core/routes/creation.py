@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -19,11 +20,12 @@ from opus_core.definition import (
 )
 from opus_core.definitions import Published
 from opus_core.errors import BadRequest, JobExists, NotAllowed, OpusError
-from opus_core.forms import Body, Form, Pairs, read_form
+from opus_core.forms import Body, Form, Pairs, Store, read_form
 from opus_core.job import Job, Phase, Upload
 from opus_core.routes import pages
 from opus_core.routes.asking import Asked
 from opus_core.routes.reply import see_other
+from opus_core.service import uploads_of
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -110,15 +112,31 @@ def read_job_form(asked: Asked, job_id: str) -> Form:
     return read_form(asked.environ, store=store, limits=asked.parts.limits)
 
 
-def read_change(asked: Asked, job: Job) -> Form:
-    """The form of a request that changes a job, its files stored while the job takes any."""
-    if job.phase is Phase.PENDING:
-        return read_job_form(asked, job.id)
+@contextmanager
+def changing(asked: Asked, job: Job) -> Iterator[Store]:
+    """Where the files of a request that changes a job are kept, while the job takes any.
 
-    def refuse(chunks: Iterator[bytes], *, name: str, media_type: str) -> Upload:
-        raise _too_late(job)
+    Whatever comes of the request, what the job does not name then is removed: nobody shall fill
+    the disk with files that count for no quota.
+    """
+    came: list[Upload] = []
 
-    return read_form(asked.environ, store=refuse, limits=asked.parts.limits)
+    def store(chunks: Iterator[bytes], *, name: str, media_type: str) -> Upload:
+        if job.phase is not Phase.PENDING:
+            raise _too_late(job)
+        folders = asked.parts.folders
+        came.append(folders.store(job.id, chunks, name=name, media_type=media_type))
+        return came[-1]
+
+    try:
+        yield store
+    finally:
+        asked.parts.service.discard(job.id, [*came, *uploads_of(job)])
+
+
+def read_change(asked: Asked, store: Store) -> Form:
+    """The form of a request that changes a job."""
+    return read_form(asked.environ, store=store, limits=asked.parts.limits)
 
 
 def _too_late(job: Job) -> NotAllowed:
@@ -140,16 +158,13 @@ def _idempotency_key(asked: Asked) -> str | None:
     return key or None
 
 
-def read_value(asked: Asked, job: Job, entry: ParameterDescription | UsedDescription) -> Form:
+def read_value(asked: Asked, store: Store, entry: ParameterDescription | UsedDescription) -> Form:
     """The body of a PUT as the form that would set the same value."""
     limits = asked.parts.limits
     if isinstance(entry, UsedDescription):
-        if job.phase is not Phase.PENDING:
-            raise _too_late(job)
         media_type = str(asked.environ.get("CONTENT_TYPE") or "application/octet-stream")
-        upload = asked.parts.folders.store(
-            job.id,
-            Body(asked.environ, limits.max_file),
+        upload = store(
+            iter(Body(asked.environ, limits.max_file)),
             name=entry.name,
             media_type=media_type.split(";")[0].strip(),
         )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import bottle
 
 from opus_core import validation
 from opus_core.errors import BadRequest, NotAllowed, NotFound
+from opus_core.forms import Form
+from opus_core.job import Job
 from opus_core.queries import parse_wait
 from opus_core.render import json, text, xml
 from opus_core.render.negotiate import Format
 from opus_core.routes import lists, pages
 from opus_core.routes.asking import DOCUMENT, PAGE, Asked, check_id
-from opus_core.routes.creation import read_change, read_value
+from opus_core.routes.creation import changing, read_change, read_value
 from opus_core.routes.output import tail
 from opus_core.routes.reply import TEXT, document, reply, see_other
 
@@ -71,9 +74,13 @@ def _change(asked: Asked, name: str, job_id: str, *needed: str) -> bottle.HTTPRe
 
     `needed`: the names one of which has to be there, for a child that is about nothing else.
     """
-    service = asked.parts.service
     job = asked.job(name, job_id)
-    form = read_change(asked, job)
+    with changing(asked, job) as store:
+        return _changed(asked, job, read_change(asked, store), needed)
+
+
+def _changed(asked: Asked, job: Job, form: Form, needed: Sequence[str]) -> bottle.HTTPResponse:
+    service, name = asked.parts.service, job.definition.name
     if not form.values and not form.uploads and not needed:
         raise BadRequest("the request says nothing; send PHASE, ACTION or parameters")
     names = {key.upper() for key, _ in form.values}
@@ -82,7 +89,7 @@ def _change(asked: Asked, name: str, job_id: str, *needed: str) -> bottle.HTTPRe
     request = validation.split(form, service.definition_of(job), service.run_options)
     controls = request.controls
     if controls.action == "DELETE":
-        return delete_job(asked, name, job_id)
+        return delete_job(asked, name, job.id)
     if controls.run_id is not None and controls.run_id != job.run_id:
         raise NotAllowed("RUNID is given when a job is made, and stays")
     if request.inputs or request.uploads or request.options:
@@ -170,8 +177,8 @@ def put_parameter(asked: Asked, name: str, job_id: str, parameter: str) -> bottl
     entry = service.definition_of(job).find(parameter)
     if entry is None:
         raise NotFound(f"{name} has no parameter {parameter[:64]!r}")
-    form = read_value(asked, job, entry)
-    service.set_parameters(asked.user, name, job.id, form)
+    with changing(asked, job) as store:
+        service.set_parameters(asked.user, name, job.id, read_value(asked, store, entry))
     return see_other(asked.urls.job(name, job.id))
 
 
