@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from attacked import attacked_site
 from servers import LEDGER_WADL, Site
 
+NOWHERE = "http://127.0.0.9"
+"""From where inputs are fetched: an address of this machine where nothing listens."""
 REQUESTS = 50_000 if os.environ.get("OPUS_SOAK") else 5_000
 
 _SAY = LEDGER_WADL.replace('name="ledger"', 'name="number"').replace(
@@ -68,7 +70,8 @@ class Jobs:
 def asked_site() -> Iterator[tuple[Site, Jobs]]:
     """A server without rights whose jobs do no harm, whatever their values are."""
     with attacked_site() as one:
-        one.configure(jobs="max_wait = 1", manager='use = "local"\nmax_jobs = 6')
+        jobs = 'max_wait = 1\nfetch_hosts = ["127.0.0.9"]'
+        one.configure(jobs=jobs, manager='use = "local"\nmax_jobs = 6')
         for name, script in (("say", _WRITE), ("fail", "exit 3\n"), ("nap", "sleep 600\n")):
             one.describe(name, script, _SAY.replace('path="ledger"', f'path="{name}"'))
         one.serve()

@@ -12,8 +12,9 @@ from urllib.parse import quote, urlencode
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from lxml import etree
 
-from api.asked import REQUESTS, asked_site, faults
+from api.asked import NOWHERE, REQUESTS, asked_site, faults
 from api.convert import read
 
 DOCUMENT = read()
@@ -32,7 +33,11 @@ ODD = st.sampled_from(
 ) | st.sampled_from(
     [b"", b"\0", b"\xff\xfe", b"\xc3", b"\xed\xa0\x80", b"a" * 3000, b"\r\n\r\n", b"\xe2\x80\xae"]
 )
-VALUES = ODD | st.binary(max_size=12)
+CHARACTERS = st.sampled_from(
+    "/?#%:@[].~&<>'\x07\x7f\x85\ufffd\ufffe\uffff\U0010ffff\u202e\r\n e\u0301"
+)
+URLS = st.text(CHARACTERS, max_size=6).map(lambda rest: f"{NOWHERE}/{rest}".encode())
+VALUES = ODD | st.binary(max_size=12) | URLS
 SEGMENTS = st.sampled_from(
     b"""rest say jdl new sync phase executionduration destruction error quote owner parameters
     results text number table output stdout stderr handler job_event availability healthz static
@@ -158,6 +163,30 @@ def test_any_request_has_an_answer_that_is_documented(asked):
     assert statuses.total() >= share
     assert {200, 303, 400, 404, 405} <= set(statuses)
     assert faults(site) == []
+
+
+@settings(max_examples=200, derandomize=True, deadline=None, database=None)
+@given(
+    text=st.text(CHARACTERS, max_size=6),
+    run_id=st.just("") | st.text(CHARACTERS, max_size=6),
+    table=st.just(b"") | URLS,
+)
+def test_a_job_that_was_made_can_be_shown(asked, text, run_id, table):
+    site, _ = asked
+    fields = {"text": text, "RUNID": run_id, "table": table}
+    made = site.post("/rest/say", fields)
+    assert made.status in (303, 400), made.text
+    if made.status == 400:
+        return
+    for accept in ("application/xml", "application/json", "text/html"):
+        for address in (made.location, "/rest/say?LAST=1", f"{made.location}/parameters"):
+            answer = site.get(address, headers={"Accept": accept})
+            assert answer.status == 200, (fields, answer.text)
+            if "xml" in answer.headers["Content-Type"]:
+                etree.fromstring(answer.body)
+    for name in ("text", "table"):
+        assert site.get(f"{made.location}/parameters/{name}").status in (200, 404)
+    assert site.request("DELETE", made.location).status == 303
 
 
 def documented(method, path, answer):

@@ -91,6 +91,7 @@ def test_an_entry_that_is_nothing_is_refused(entry):
         "http://example.org/a\r\nHost: evil",
         "http://example.org/\t",
         "http://example.org\\@evil.net/",
+        *(f"http://example.org/{odd}" for odd in "\ufffe\uffff\ud800"),  # in no document
         f"http://{'a' * 70}.org/",
         f"http://example.org/{'a' * 2048}",
     ],

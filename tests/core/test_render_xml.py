@@ -113,6 +113,16 @@ def test_a_value_that_xml_cannot_hold_is_given_by_reference():
     assert entries[1].text.endswith("/parameters/a?VALUE=2")
 
 
+@pytest.mark.parametrize("odd", ["\ufffe", "\uffff", "\x07"])
+def test_a_url_that_xml_cannot_hold_is_given_by_reference_to_ours(odd):
+    upload = Upload(sha256="", size=0, name="t.csv")
+    given = Parameter(name="table", value=f"http://example.org/{odd}", upload=upload)
+    job = a_job(parameters=(given,))
+    (entry,) = tree(job).iter(UWS + "parameter")
+    assert entry.get("byReference") == "true"
+    assert entry.text == f"https://opus.test/x/rest/periodogram/{job.id}/parameters/table"
+
+
 @given(value=anything)
 @settings(max_examples=300)
 def test_every_value_comes_back_byte_for_byte_or_by_reference(value):

@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from opus_core.errors import BadRequest, NotAllowed
-from opus_core.values import shown
+from opus_core.values import fits_xml, shown
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -150,7 +150,7 @@ def _split(url: str) -> tuple[SplitResult, str]:
     """The parts of a URL, and its host in lower case and ASCII, without a dot at its end."""
     refused = f"{shown(url)} cannot be fetched"
     # urlsplit takes line breaks out without a word.
-    if len(url) > LONGEST or _NOT_IN_URL.search(url):
+    if len(url) > LONGEST or _NOT_IN_URL.search(url) or not fits_xml(url):
         raise BadRequest(f"{refused}: it is too long, or has characters that no URL has")
     try:
         parts = urlsplit(url)

@@ -29,7 +29,7 @@ from opus_core.forms import Form
 from opus_core.hosts import Hosts
 from opus_core.job import Parameter, Upload, cut
 from opus_core.queries import Wait, once, parse_phase, parse_query, parse_wait, whole
-from opus_core.values import check_value, parse_instant, shown
+from opus_core.values import check_value, fits_xml, parse_instant, shown
 
 __all__ = [
     "Controls",
@@ -48,7 +48,6 @@ _CONTROLS: Final = frozenset({"PHASE", "RUNID", "ACTION", "DESTRUCTION", "EXECUT
 # DALI's own, which say nothing to a job; and WAIT, which a server may always cut to nothing.
 _DROPPED: Final = frozenset({"REQUEST", "VERSION", "RESPONSEFORMAT", "MAXREC", "LANG", "WAIT"})
 _LONGEST_RUN_ID: Final = 256  # DALI 1.1 section 3.4.6 asks for 64
-_NOT_IN_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _NOWHERE: Final = Hosts()
 _NEXT_UPLOAD: Final = re.compile(r";(?=[^,;]+,)")  # a semicolon may also stand within a URL
@@ -157,7 +156,7 @@ def _run_id(text: str | None) -> str | None:
         raise BadRequest(
             f"RUNID has {len(text)} characters; {_LONGEST_RUN_ID} are the most taken here"
         )
-    if _NOT_IN_XML.search(text):
+    if not fits_xml(text):
         raise BadRequest("RUNID has a control character in it, which XML cannot show; leave it out")
     return text
 

@@ -23,6 +23,8 @@ _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,40}")
 _REAL: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _SPECIAL: Final = re.compile(r"[+-]?inf(?:inity)?|nan", re.IGNORECASE)
 _NOT_IN_URI: Final = re.compile(r"[\s\x00-\x20\x7f<>\"]")
+# What XML 1.0 cannot hold (section 2.2, production Char), not even escaped.
+_NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TRUE: Final = frozenset({"true", "1", "yes"})
 _FALSE: Final = frozenset({"false", "0", "no"})
 
@@ -56,6 +58,16 @@ _INSTANT: Final = re.compile(
 def shown(text: str) -> str:
     """A client's text as an error sentence quotes it, not too long."""
     return repr(text if len(text) <= 60 else f"{text[:60]}...")
+
+
+def fits_xml(text: str) -> bool:
+    """Whether XML can hold the text as it is."""
+    return _NOT_IN_XML.search(text) is None
+
+
+def for_xml(text: str) -> str:
+    """The text with a replacement character for each that XML cannot hold."""
+    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def parse_instant(text: str) -> datetime:

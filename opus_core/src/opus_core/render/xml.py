@@ -16,8 +16,9 @@ from xml.sax.saxutils import escape, quoteattr
 from lxml import etree
 
 from opus_core.job import Job, JobSummary, Parameter
-from opus_core.render.text import fits_xml, for_xml, instant
+from opus_core.render.text import instant
 from opus_core.render.urls import Urls
+from opus_core.values import fits_xml, for_xml
 
 UWS: Final = "http://www.ivoa.net/xml/UWS/v1.0"
 XLINK: Final = "http://www.w3.org/1999/xlink"
@@ -141,7 +142,8 @@ def _fill_parameters(parent: etree._Element, value: Job, urls: Urls) -> None:
             entry.set("byReference", "true")
             ours = urls.parameter(value.definition.name, value.id, parameter.name, number)
             # Of a file that was given as a URL, that is the value.
-            entry.text = parameter.value if parameter.upload and parameter.value else ours
+            given = parameter.upload is not None and parameter.value
+            entry.text = given if given and fits_xml(given) else ours
         else:
             entry.text = parameter.value
 
