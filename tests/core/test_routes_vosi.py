@@ -71,11 +71,36 @@ def test_the_pages_say_it_where_it_matters(site, client):
     assert "no supervisor is running" not in client.get(waiting, accept=CHROME).text
 
 
-def test_healthz_is_ok_as_long_as_requests_can_be_answered(site, client, monkeypatch):
-    beat(site, 500)
+def health(client):
     answer = client.get("/healthz")
-    assert (answer.status, answer.json["status"]) == (200, "ok")
-    assert answer.json["components"][SUPERVISOR]["sentence"] == "it works"
+    assert answer.status == 200  # requests can be answered
+    return answer.json["status"], answer.json["components"]
+
+
+def test_healthz_says_ok_as_long_as_everything_is(site, client):
+    beat(site, 29)
+    beat(site, 500, "manager")
+    status, components = health(client)
+    assert status == "ok"
+    assert components[SUPERVISOR]["sentence"] == "it works"
+    beat(site, 1, "manager", HealthState.DEGRADED, "it is slow")
+    assert health(client)[0] == "degraded"
+    beat(site, 1, "storage", HealthState.DOWN, "it is gone")
+    assert health(client)[0] == "down"
+
+
+@pytest.mark.parametrize("age", [None, 35])
+def test_healthz_tells_that_the_supervisor_is_gone_as_availability_does(site, client, age):
+    if age is not None:
+        beat(site, age)
+    status, components = health(client)
+    assert status == "down"
+    assert components[SUPERVISOR]["state"] == "down"
+    assert components[SUPERVISOR]["sentence"] == SENTENCE
+    assert said(client) == ("false", [SENTENCE])
+
+
+def test_healthz_is_503_where_the_storage_does_not_answer(site, client, monkeypatch):
 
     def fail():
         raise Unavailable("the database is locked")

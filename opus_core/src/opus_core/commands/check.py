@@ -9,13 +9,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from opus_core import job as jobs
 from opus_core.app import Opus, open_opus
 from opus_core.config import load
 from opus_core.errors import OpusError
+from opus_core.routes.vosi import NO_SUPERVISOR, is_silent
 from opus_core.supervisor import check_instance
-
-_STALE = 30.0  # [s] after which a supervisor that has said nothing is taken for gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +76,8 @@ def _installation(opus: Opus) -> Iterator[Finding]:
     except OpusError as error:
         yield Finding("error", "data_dir", error.sentence)
     health = opus.storage.health().get("supervisor")
-    if health is None or (jobs.now() - health.heartbeat).total_seconds() > _STALE:
-        yield Finding("warning", "supervisor", "no supervisor is running; start `opus supervise`")
+    if health is None or is_silent(health):
+        yield Finding("warning", "supervisor", NO_SUPERVISOR)
     else:
         yield Finding("ok", "supervisor", health.sentence)
     if not (config.server.event_url or config.base_url or config.embedded):

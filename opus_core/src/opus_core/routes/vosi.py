@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import Final
@@ -10,7 +11,7 @@ import bottle
 
 from opus_core import disk
 from opus_core import job as jobs
-from opus_core.backends import SUPERVISOR, HealthState
+from opus_core.backends import SUPERVISOR, Health, HealthState
 from opus_core.errors import OpusError
 from opus_core.render import json, xml
 from opus_core.render.negotiate import Format
@@ -21,6 +22,7 @@ from opus_core.routes.reply import JSON, XML, document, reply
 
 NO_SUPERVISOR: Final = "no supervisor is running; start `opus supervise`"
 _SILENT: Final = timedelta(seconds=30)
+_STATES: Final = tuple(HealthState)  # the worse the later
 
 _UWS: Final = "ivo://ivoa.net/std/UWS#rest-1.1"  # UWS 1.1 section 2.2.1.1
 _CAPABILITIES: Final = "ivo://ivoa.net/std/VOSI#capabilities"
@@ -34,8 +36,7 @@ def faults(parts: Parts) -> list[str]:
     except OpusError as error:
         return [f"the storage does not answer: {error.sentence}"]
     said = []
-    supervisor = health.get(SUPERVISOR)
-    if supervisor is None or jobs.now() - supervisor.heartbeat > _SILENT:
+    if is_silent(health.get(SUPERVISOR)):
         said.append(NO_SUPERVISOR)
     said += [
         f"{component}: {one.sentence}"
@@ -43,6 +44,11 @@ def faults(parts: Parts) -> list[str]:
         if one.state is HealthState.DOWN and (component != SUPERVISOR or not said)
     ]
     return [*said, *full(parts)]
+
+
+def is_silent(supervisor: Health | None) -> bool:
+    """Whether what a supervisor said last is so old that there must be none any more."""
+    return supervisor is None or jobs.now() - supervisor.heartbeat > _SILENT
 
 
 def full(parts: Parts) -> list[str]:
@@ -82,21 +88,34 @@ def get_availability(asked: Asked) -> bottle.HTTPResponse:
 
 
 def get_health(asked: Asked) -> bottle.HTTPResponse:
-    """200 as long as requests can be answered; 503 if the storage does not answer."""
-    health = asked.parts.storage.health()
-    components = {
-        name: {
-            "state": one.state,
-            "sentence": one.sentence,
-            "since": instant(one.since),
-            "heartbeat": instant(one.heartbeat),
-        }
-        for name, one in sorted(health.items())
+    """200 as long as requests can be answered; 503 if the storage does not answer. `status` is
+    the worst state of a component."""
+    components = _components(asked.parts)
+    content = {
+        "status": max((one.state for one in components.values()), key=_STATES.index),
+        "version": asked.parts.version,
+        "components": {
+            name: {
+                "state": one.state,
+                "sentence": one.sentence,
+                "since": instant(one.since),
+                "heartbeat": instant(one.heartbeat),
+            }
+            for name, one in sorted(components.items())
+        },
     }
-    now = instant(jobs.now())
-    for sentence in full(asked.parts):
-        state = HealthState.DOWN
-        components["disk"] = {"state": state, "sentence": sentence, "since": now, "heartbeat": now}
-    return reply(
-        json.dumps({"status": "ok", "version": asked.parts.version, "components": components}), JSON
-    )
+    return reply(json.dumps(content), JSON)
+
+
+def _components(parts: Parts) -> Mapping[str, Health]:
+    """How all is now; what a supervisor said that is gone does not count."""
+    found = dict(parts.storage.health())
+    if is_silent(supervisor := found.get(SUPERVISOR)):
+        last = supervisor.heartbeat if supervisor else parts.up_since
+        found[SUPERVISOR] = Health(
+            state=HealthState.DOWN, sentence=NO_SUPERVISOR, since=last, heartbeat=last
+        )
+    now = jobs.now()
+    for sentence in full(parts):
+        found["disk"] = Health(state=HealthState.DOWN, sentence=sentence, since=now, heartbeat=now)
+    return found
