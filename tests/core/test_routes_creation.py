@@ -291,6 +291,13 @@ def test_a_hostile_file_name_is_only_shown(site, client, name):
     assert [one.name for one in (folder / "input").iterdir()] == [hashlib.sha256(b"1").hexdigest()]
 
 
+def test_a_field_that_nobody_knows_is_no_file_and_leaves_nothing_behind(site, client):
+    answer = client.post("/rest/fit", **multipart(("ordr", "3"), ("table", "t.csv", b"1")))
+    assert answer.status == 400
+    assert "did you mean order?" in answer.text
+    assert folders(site) == []
+
+
 # -- from a page
 
 

@@ -13,12 +13,14 @@ from uws.documents import id_of, ids, instant, parameters, text
 BOUNDARY = "boundary-of-these-tests"
 
 
-def multipart(*parts: tuple[str, str | None, bytes]) -> dict[str, object]:
-    """Body and headers of a request whose parts are (name, file name, content)."""
+def multipart(*parts: tuple[str, str | None, bytes], kind: str = "") -> dict[str, object]:
+    """Body and headers of a request whose parts are (name, file name, content); of those without
+    a file name `kind` is the Content-Type, if they shall have one."""
     body = b""
+    unnamed = f"\r\nContent-Type: {kind}" if kind else ""
     for name, file, content in parts:
         named = f'; filename="{file}"' if file is not None else ""
-        kind = "\r\nContent-Type: text/csv" if file is not None else ""
+        kind = "\r\nContent-Type: text/csv" if file is not None else unnamed
         head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{named}{kind}\r\n\r\n'
         body += head.encode() + content + b"\r\n"
     body += f"--{BOUNDARY}--\r\n".encode()

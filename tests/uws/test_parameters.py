@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import pytest
 
 from uws import documents, schemas
@@ -134,6 +136,42 @@ def test_a_file_comes_as_a_part(one, reference):
     assert one.get(f"{job}/results/output").body == b"1,2\n\x00\xff"
 
 
+@pytest.mark.uws("8.5", "8.6")
+@pytest.mark.parametrize("kind", ["", "text/plain", "text/plain; charset=utf-8", "text/csv"])
+@pytest.mark.parametrize("reference", [None, "table", "UPLOAD"])
+def test_a_part_needs_no_file_name_to_be_a_file(one, kind, reference):
+    """It is its name that `param:NAME` names (UWS 1.1 section 2.2.3.1.1)."""
+    content = b"1,2\n" * 5000
+    said = {None: {}, "table": {"table": "param:up"}, "UPLOAD": {"UPLOAD": "table,param:up"}}
+    part = "table" if reference is None else "up"
+    address = f"/rest/work?{urlencode(said[reference])}"
+    answer = one.post(address, **multipart((part, None, content), kind=kind))
+    assert answer.status == 303, answer.text
+    root = documents.job(one.get(answer.location))
+    [entry] = [one for one in root.iter(f"{UWS}parameter") if one.get("id") == "table"]
+    assert entry.get("byReference") == "true"
+    assert one.get(entry.text).body == content
+    assert [entry.get("id") for entry in root.iter(f"{UWS}parameter")].count("up") == 0
+
+
+@pytest.mark.uws("8.5")
+@pytest.mark.parametrize("content", [b"\xff\x00 no text", b"", b"param:table", b"http://a/b"])
+def test_a_file_that_is_referred_to_may_have_any_content(one, content):
+    reference = ("table", None, b"param:up")
+    answer = one.post("/rest/work", **multipart(reference, ("up", None, content)))
+    assert answer.status == 303, answer.text
+    assert one.get(f"{answer.location}/parameters/table").body == content
+
+
+@pytest.mark.uws("8.5")
+def test_a_file_without_a_name_can_be_sent_to_a_pending_job(one, job):
+    parts = [("up", None, b"first"), ("table", None, b"param:up")]
+    assert one.post(f"{job}/parameters", **multipart(*parts, kind="text/plain")).status == 303
+    assert one.get(f"{job}/parameters/table").body == b"first"
+    assert one.post(job, **multipart(("table", None, b"second"))).status == 303
+    assert one.get(f"{job}/parameters/table").body == b"second"
+
+
 @pytest.mark.uws("8.5")
 def test_several_files_come_by_repeated_references(one):
     answer = one.post(
@@ -174,6 +212,8 @@ def test_a_file_can_be_sent_to_a_pending_job(one, job):
         ([("UPLOAD", None, b"nothing,param:a"), ("a", "a", b"1")], 400),
         ([("table", "a", b"1"), ("table", "b", b"2")], 400),  # one too many
         ([("table", None, b"http://127.0.0.1/x")], 403),  # not fetched here
+        ([("tabel", None, b"1")], 400),  # a field that nobody knows
+        ([("up", None, b"1"), ("table", None, b"param:down")], 400),
     ],
 )
 def test_a_file_that_is_refused_is_an_error(one, jobs, parts, status):

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from binascii import a2b_qp
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import chain
 from typing import Any, Final, Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -24,19 +25,30 @@ from multipart import (
     parse_options_header,
 )
 
-from opus_core.errors import BadRequest, OpusError, TooLarge
+from opus_core.bodies import CHUNK, Body, Pair, whole_escapes
+from opus_core.errors import BadRequest, TooLarge
 from opus_core.job import Upload
 from opus_core.values import shown
 
 Pairs = tuple[tuple[str, str], ...]
 
-_CHUNK: Final = 65536  # [byte] read from the connection at once
-_DIGITS: Final = re.compile(r"[0-9]{1,18}")
 _MEDIA_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")
 _ENCODED_FILE_NAME: Final = re.compile(r";\s*filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
 _UTF8: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
-_STRAY: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_LONGEST_REFERENCE: Final = 8192  # [byte]
+_REFERENCE: Final = re.compile(rb"param:.*|[a-z][a-z0-9+.-]*://\S*", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Meaning(Enum):
+    """What a part of a multipart body is that has no file name; the name of the part tells."""
+
+    TEXT = auto()
+    INPUT = auto()  # of an input file: its content, or a text that says where it is
+    STRANGER = auto()  # of nobody: the content of a file that a text refers to
+
+
+Meanings = Callable[[str], Meaning]
 
 
 class Store(Protocol):
@@ -81,13 +93,21 @@ class Form:
         return state.hexdigest()
 
 
-def read_form(environ: Mapping[str, Any], *, store: Store, limits: FormLimits) -> Form:
+def _text(name: str) -> Meaning:
+    return Meaning.TEXT
+
+
+def read_form(
+    environ: Mapping[str, Any], *, store: Store, limits: FormLimits, meaning: Meanings = _text
+) -> Form:
     """The query string's pairs and the body of a WSGI request.
+
+    `meaning` tells texts from files among the parts without a file name.
 
     Raises `BadRequest` for what is malformed, truncated or of another content type, `TooLarge`
     naming the limit, and whatever `store` raises. A request without a body is a form, too.
     """
-    reader = _Reader(limits, store)
+    reader = _Reader(limits, store, meaning)
     reader.add_query(environ)
     body = Body(environ, limits.max_total)
     content_type, options = parse_options_header(str(environ.get("CONTENT_TYPE") or ""))
@@ -109,7 +129,7 @@ def read_form(environ: Mapping[str, Any], *, store: Store, limits: FormLimits) -
 
 def read_query(environ: Mapping[str, Any], limits: FormLimits | None = None) -> Pairs:
     """The pairs of a WSGI request's query string; `BadRequest`, `TooLarge` as `read_form`."""
-    reader = _Reader(limits or FormLimits(), _refuse)
+    reader = _Reader(limits or FormLimits(), _refuse, _text)
     reader.add_query(environ)
     return tuple(reader.values)
 
@@ -118,81 +138,15 @@ def _refuse(chunks: Iterator[bytes], *, name: str, media_type: str) -> Upload:
     raise BadRequest("a file cannot come in a query string")
 
 
-class Body:
-    """The bytes of `wsgi.input`, no further than the request goes and the limit [byte] allows.
-
-    Raises `TooLarge` beyond it, at once if the request says how long it is. A body in chunks has
-    been put together by the server, which says so by `wsgi.input_terminated`.
-    """
-
-    def __init__(self, environ: Mapping[str, Any], limit: int) -> None:
-        self._input = environ.get("wsgi.input")
-        self._limit = limit
-        self._taken = 0
-        self._ahead = b""
-        self._length = self._declared(environ)
-        if self._length is not None and self._length > limit:
-            raise TooLarge(f"the body has {self._length} bytes; {limit} is the most taken here")
-
-    @staticmethod
-    def _declared(environ: Mapping[str, Any]) -> int | None:
-        """Bytes that are to come; None: until the input ends."""
-        text = str(environ.get("CONTENT_LENGTH") or "").strip()
-        if text:
-            if not _DIGITS.fullmatch(text):
-                raise BadRequest(f"Content-Length {shown(text)} is not a number of bytes")
-            return int(text)
-        if environ.get("wsgi.input_terminated"):
-            return None
-        if environ.get("HTTP_TRANSFER_ENCODING"):
-            # Without either, reading on would block for ever.
-            raise BadRequest("this server cannot tell where the body ends; send a Content-Length")
-        return 0
-
-    @property
-    def empty(self) -> bool:
-        """There is no body, or one of no bytes."""
-        if not self._ahead:
-            self._ahead = self.read(_CHUNK)
-        return not self._ahead
-
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes; none at the end. Raises `BadRequest` if the end came too early."""
-        if self._ahead:
-            ahead, self._ahead = self._ahead[:size], self._ahead[size:]
-            return ahead
-        wanted = size if self._length is None else min(size, self._length - self._taken)
-        if wanted <= 0 or self._input is None:
-            return b""
-        try:
-            data: bytes = self._input.read(wanted)
-        except OpusError:
-            raise  # the embedded server refuses in our words (opus_core.spool)
-        except Exception as error:
-            # The client has gone, or its chunks are broken: each server has its own errors for it.
-            raise BadRequest("the body could not be read to its end; send it again") from error
-        self._taken += len(data)
-        if not data and self._length is not None:
-            raise BadRequest(
-                f"the body ended after {self._taken} of {self._length} bytes; send it again"
-            )
-        if self._taken > self._limit:
-            raise TooLarge(f"the body has more than {self._limit} bytes, the most taken here")
-        return data
-
-    def __iter__(self) -> Iterator[bytes]:
-        while data := self.read(_CHUNK):
-            yield data
-
-
 class _Reader:
     """Collects fields under limits."""
 
-    def __init__(self, limits: FormLimits, store: Store) -> None:
+    def __init__(self, limits: FormLimits, store: Store, meaning: Meanings) -> None:
         self.values: list[tuple[str, str]] = []
         self.uploads: list[tuple[str, Upload]] = []
         self._limits = limits
         self._store = store
+        self._meaning = meaning
         self._text = 0
         self._fields = 0
 
@@ -205,8 +159,8 @@ class _Reader:
 
     def add_urlencoded(self, chunks: Iterable[bytes]) -> None:
         """Decoded as it comes: what is kept is the text, never its encoding."""
-        pair, separators = _Pair(), 0
-        for chunk in _whole_escapes(chunks):
+        pair, separators = Pair(), 0
+        for chunk in whole_escapes(chunks):
             separators += chunk.count(b"&")
             if separators > self._limits.max_fields:
                 raise self._too_many_fields()
@@ -214,13 +168,13 @@ class _Reader:
             pair.add(first)
             for piece in others:
                 self._add_pair(pair)
-                pair = _Pair()
+                pair = Pair()
                 pair.add(piece)
             if self._text + len(pair.name) + len(pair.value) > self._limits.max_text:
                 raise self._too_much_text()
         self._add_pair(pair)
 
-    def _add_pair(self, pair: _Pair) -> None:
+    def _add_pair(self, pair: Pair) -> None:
         if pair.there:
             self._add_value(pair.name, pair.value)
 
@@ -235,16 +189,23 @@ class _Reader:
                 raise BadRequest("a part of the body has no name")
             file_name = _file_name(segment)
             payload = _payload(events)
-            if file_name is None:
+            if file_name is not None:
+                self._add_file(segment, file_name, payload)
+                continue
+            meaning = self._meaning(segment.name)
+            if meaning is Meaning.INPUT:
+                payload, is_text = _says_where(segment, payload)
+                meaning = Meaning.TEXT if is_text else Meaning.INPUT
+            if meaning is Meaning.TEXT:
                 self._add_part(segment, payload)
             else:
-                self._add_file(segment, file_name, payload)
+                self._add_file(segment, "", payload, chosen=True)
 
     def _events(self, body: Body, boundary: str) -> Iterator[MultipartSegment | bytes | None]:
         """The parser's events, its errors in our words: a store passes through only those."""
         try:
             parser = PushMultipartParser(boundary, max_segment_count=self._limits.max_fields + 1)
-            yield from parser.parse_blocking(body.read, _CHUNK)
+            yield from parser.parse_blocking(body.read, CHUNK)
         except ParserLimitReached as error:
             raise TooLarge(f"the multipart body has too much in it: {error}") from error
         except (MultipartError, UnicodeError) as error:
@@ -280,10 +241,15 @@ class _Reader:
             ) from error
 
     def _add_file(
-        self, segment: MultipartSegment, file_name: str, payload: Iterator[bytes]
+        self,
+        segment: MultipartSegment,
+        file_name: str,
+        payload: Iterator[bytes],
+        *,
+        chosen: bool = False,
     ) -> None:
         first = next(payload, b"")
-        if not file_name and not first:
+        if not (file_name or first or chosen):
             return  # a browser's file field in which nothing was chosen
         if _CONTROL.search(file_name):
             raise BadRequest(
@@ -328,48 +294,27 @@ class _Reader:
         )
 
 
-class _Pair:
-    """A field of an urlencoded text, of which there may be more to come."""
-
-    def __init__(self) -> None:
-        self.there = False
-        self.name, self.value = bytearray(), bytearray()
-        self._named = False
-
-    def add(self, piece: bytes) -> None:
-        self.there = self.there or bool(piece)
-        piece = piece.replace(b"+", b" ")
-        if not self._named:
-            name, equals, piece = piece.partition(b"=")
-            self.name += _decoded(name)
-            self._named = bool(equals)
-        self.value += _decoded(piece)
-
-
-def _whole_escapes(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes, cut so that no escape lies in two pieces."""
-    rest = b""
-    for chunk in chunks:
-        data = rest + chunk
-        cut = data.rfind(b"%", max(0, len(data) - 2))
-        rest = data[cut:] if cut >= 0 else b""
-        yield data[: len(data) - len(rest)]
-    yield rest
-
-
-def _decoded(data: bytes) -> bytes:
-    """Without its percent escapes, as `urllib.parse.unquote_to_bytes` does it; but that takes a
-    hundred bytes of memory, and a step of the interpreter, for each. Quoted-printable is the same
-    but for the sign, and decoded at once."""
-    return a2b_qp(_STRAY.sub(b"%25", data).replace(b"=", b"%3D").replace(b"%", b"="))
-
-
 def _payload(events: Iterator[MultipartSegment | bytes | None]) -> Iterator[bytes]:
     """The bytes of the part whose header was the last event."""
     for event in events:
         if not isinstance(event, bytes):
             return
         yield event
+
+
+def _says_where(
+    segment: MultipartSegment, payload: Iterator[bytes]
+) -> tuple[Iterator[bytes], bool]:
+    """The payload, and whether it is no file but a text that refers to one, or nothing."""
+    if segment.content_type not in (None, "", "text/plain"):
+        return payload, False
+    pieces: list[bytes] = []
+    for piece in payload:
+        pieces.append(piece)
+        if sum(map(len, pieces)) > _LONGEST_REFERENCE:
+            return chain(pieces, payload), False
+    text = b"".join(pieces).strip()
+    return iter(pieces), not text or _REFERENCE.fullmatch(text) is not None
 
 
 def _file_name(segment: MultipartSegment) -> str | None:

@@ -11,11 +11,11 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import unquote
 
 from opus_core.backends import Output
+from opus_core.controls import CONTROLS, Controls, parse_controls
 from opus_core.definition import (
     JobDefinition,
     ParameterDescription,
@@ -25,17 +25,18 @@ from opus_core.definition import (
     result_file,
 )
 from opus_core.errors import BadRequest, NotAllowed
-from opus_core.forms import Form
+from opus_core.forms import Form, Meaning, Meanings
 from opus_core.hosts import Hosts
-from opus_core.job import Parameter, Upload, cut
-from opus_core.queries import Wait, once, parse_phase, parse_query, parse_wait, whole
-from opus_core.values import check_value, fits_xml, parse_instant, shown
+from opus_core.job import Parameter, Upload
+from opus_core.queries import Wait, once, parse_phase, parse_query, parse_wait
+from opus_core.values import check_value, parse_instant, shown
 
 __all__ = [
     "Controls",
     "Request",
     "Wait",
     "check_inputs",
+    "meanings",
     "outputs",
     "parse_instant",
     "parse_phase",
@@ -44,10 +45,8 @@ __all__ = [
     "split",
 ]
 
-_CONTROLS: Final = frozenset({"PHASE", "RUNID", "ACTION", "DESTRUCTION", "EXECUTIONDURATION"})
 # DALI's own, which say nothing to a job; and WAIT, which a server may always cut to nothing.
 _DROPPED: Final = frozenset({"REQUEST", "VERSION", "RESPONSEFORMAT", "MAXREC", "LANG", "WAIT"})
-_LONGEST_RUN_ID: Final = 256  # DALI 1.1 section 3.4.6 asks for 64
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _NOWHERE: Final = Hosts()
 _NEXT_UPLOAD: Final = re.compile(r";(?=[^,;]+,)")  # a semicolon may also stand within a URL
@@ -58,21 +57,10 @@ _File = tuple[str, Upload]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Controls:
-    """What a request says about a job as such (UWS 1.1 section 2.1.11); None: nothing."""
-
-    phase: Literal["RUN", "ABORT"] | None = None
-    run_id: str | None = None
-    destruction: datetime | None = None
-    execution_duration: int | None = None  # [s]; 0: no limit
-    action: Literal["DELETE"] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A form taken apart. The inputs are not yet checked; controls and options are."""
 
-    controls: Controls = Controls()
+    controls: Controls = field(default_factory=Controls)
     inputs: tuple[tuple[str, str], ...] = ()
     uploads: tuple[tuple[str, Upload], ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
@@ -116,7 +104,7 @@ def split(
     inputs: list[tuple[str, str]] = []
     for name, value in form.values:
         upper = name.upper()
-        if upper in _CONTROLS:
+        if upper in CONTROLS:
             once(controls, upper, value)
         elif upper == "UPLOAD" or definition.find(name) is not None:
             inputs.append((name, value))
@@ -124,62 +112,28 @@ def split(
             if value:  # a field of a page's form that was left blank
                 once(options, option.name, check_value(option, value))
         elif upper not in _DROPPED:
-            raise _unknown(name, definition, (*offered, *_CONTROLS))
+            raise _unknown(name, definition, (*offered, *CONTROLS))
     return Request(
-        controls=_controls(controls),
+        controls=parse_controls(controls),
         inputs=tuple(inputs),
         uploads=form.uploads,
         options=options,
     )
 
 
-def _controls(given: Mapping[str, str]) -> Controls:
-    phase, action = given.get("PHASE"), given.get("ACTION")
-    if phase not in (None, "RUN", "ABORT"):
-        raise BadRequest(f"PHASE cannot be set to {shown(str(phase))}; send RUN or ABORT")
-    if action not in (None, "DELETE"):
-        raise BadRequest(f"unknown ACTION {shown(str(action))}; the only one is DELETE")
-    return Controls(
-        phase=phase,  # type: ignore[arg-type]
-        action=action,  # type: ignore[arg-type]
-        run_id=_run_id(given.get("RUNID")),
-        destruction=_destruction(given.get("DESTRUCTION")),
-        execution_duration=_execution_duration(given.get("EXECUTIONDURATION")),
-    )
+def meanings(
+    definition: JobDefinition, run_options: Sequence[ParameterDescription] = ()
+) -> Meanings:
+    """What a part without a file name is in a form about a job of this description."""
+    known = {"UPLOAD", *CONTROLS, *_DROPPED, *(option.name.upper() for option in run_options)}
 
+    def meaning(name: str) -> Meaning:
+        entry = definition.find(name)
+        if isinstance(entry, UsedDescription):
+            return Meaning.INPUT
+        return Meaning.TEXT if entry is not None or name.upper() in known else Meaning.STRANGER
 
-def _run_id(text: str | None) -> str | None:
-    """Kept exactly (UWS 1.1 section 2.1.9), as long as a job document can show it."""
-    if not text:
-        return None
-    if len(text) > _LONGEST_RUN_ID:
-        raise BadRequest(
-            f"RUNID has {len(text)} characters; {_LONGEST_RUN_ID} are the most taken here"
-        )
-    if not fits_xml(text):
-        raise BadRequest("RUNID has a control character in it, which XML cannot show; leave it out")
-    return text
-
-
-def _destruction(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return cut(parse_instant(text))
-    except BadRequest as error:
-        raise BadRequest(f"DESTRUCTION: {error.sentence}") from error
-
-
-def _execution_duration(text: str | None) -> int | None:
-    if text is None:
-        return None
-    seconds = whole(text)
-    if seconds is None or seconds < 0:
-        raise BadRequest(
-            f"EXECUTIONDURATION cannot be {shown(text)}; it is a whole number of seconds,"
-            " 0 for no limit"
-        )
-    return seconds
+    return meaning
 
 
 def check_inputs(
@@ -274,6 +228,8 @@ class _Parts:
                 raise BadRequest(
                     f"{entry.name} takes a text, not the file {shown(upload.name)}; send its value"
                 )
+            if entry is None and not upload.name:
+                raise _unknown(name, definition)  # more likely a field than a file
             if entry is None:
                 takes = _names(one.name for one in definition.used)
                 raise BadRequest(

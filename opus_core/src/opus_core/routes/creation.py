@@ -12,6 +12,8 @@ from typing import Final
 import bottle
 
 from opus_core import job as jobs
+from opus_core import validation
+from opus_core.bodies import Body
 from opus_core.definition import (
     JobDefinition,
     ParameterDescription,
@@ -20,7 +22,7 @@ from opus_core.definition import (
 )
 from opus_core.definitions import Published
 from opus_core.errors import BadRequest, JobExists, NotAllowed, OpusError
-from opus_core.forms import Body, Form, Pairs, Store, read_form
+from opus_core.forms import Form, Pairs, Store, read_form
 from opus_core.job import Job, Phase, Upload
 from opus_core.routes import pages
 from opus_core.routes.asking import Asked
@@ -59,7 +61,7 @@ def make(
     key = _idempotency_key(asked)
     form: Form | None = None
     try:
-        form = read_job_form(asked, job_id)
+        form = _read_job_form(asked, job_id, published.definition)
         if asked.by_browser:
             form = replace(form, values=without_blanks(form.values, published.definition))
         said = {key.upper() for key, _ in form.values}
@@ -106,10 +108,14 @@ def without_blanks(values: Pairs, definition: JobDefinition) -> Pairs:
     return tuple((name, value) for name, value in values if meant(name, value))
 
 
-def read_job_form(asked: Asked, job_id: str) -> Form:
-    """The form of a request about a job, its files stored in the job's folder."""
+def _read_job_form(asked: Asked, job_id: str, definition: JobDefinition) -> Form:
     store = partial(asked.parts.folders.store, job_id)
-    return read_form(asked.environ, store=store, limits=asked.parts.limits)
+    return _read_form(asked, store, definition)
+
+
+def _read_form(asked: Asked, store: Store, definition: JobDefinition) -> Form:
+    meaning = validation.meanings(definition, asked.parts.service.run_options)
+    return read_form(asked.environ, store=store, limits=asked.parts.limits, meaning=meaning)
 
 
 @contextmanager
@@ -134,9 +140,9 @@ def changing(asked: Asked, job: Job) -> Iterator[Store]:
         asked.parts.service.discard(job.id, [*came, *uploads_of(job)])
 
 
-def read_change(asked: Asked, store: Store) -> Form:
+def read_change(asked: Asked, job: Job, store: Store) -> Form:
     """The form of a request that changes a job."""
-    return read_form(asked.environ, store=store, limits=asked.parts.limits)
+    return _read_form(asked, store, asked.parts.service.definition_of(job))
 
 
 def _too_late(job: Job) -> NotAllowed:

@@ -76,7 +76,7 @@ def _change(asked: Asked, name: str, job_id: str, *needed: str) -> bottle.HTTPRe
     """
     job = asked.job(name, job_id)
     with changing(asked, job) as store:
-        return _changed(asked, job, read_change(asked, store), needed)
+        return _changed(asked, job, read_change(asked, job, store), needed)
 
 
 def _changed(asked: Asked, job: Job, form: Form, needed: Sequence[str]) -> bottle.HTTPResponse:
