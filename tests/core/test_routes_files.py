@@ -55,7 +55,7 @@ numbers = st.one_of(st.just(""), st.integers(0, 2000).map(str), st.just("9" * 18
 def test_any_single_range_gives_the_bytes_it_names(site, curve, first, last, method):
     answer = site.client()(method, curve[0], range=f"bytes={first}-{last}")
     part = wanted(f"bytes={first}-{last}")
-    if part is None:
+    if part is None or method == "HEAD":
         assert (answer.status, answer.headers["content-length"]) == (200, "1024")
         assert answer.body == (DATA if method == "GET" else b"")
     elif part == b"":
@@ -63,7 +63,7 @@ def test_any_single_range_gives_the_bytes_it_names(site, curve, first, last, met
     else:
         assert answer.status == 206
         assert answer.headers["content-length"] == str(len(part))
-        assert answer.body == (part if method == "GET" else b"")
+        assert answer.body == part
         begin, end, size = re.fullmatch(
             r"bytes (\d+)-(\d+)/(\d+)", answer.headers["content-range"]
         ).groups()
@@ -81,9 +81,9 @@ def test_several_ranges_give_the_whole_file(site, curve, several, method):
     assert "content-range" not in answer.headers
 
 
-def test_head_of_a_part_that_is_not_there_is_416_without_a_body(site, curve):
+def test_head_of_a_part_that_is_not_there_is_of_the_whole_file(site, curve):
     answer = site.client()("HEAD", curve[0], range="bytes=1024-")
-    assert (answer.status, answer.body) == (416, b"")
+    assert (answer.status, answer.headers["content-length"], answer.body) == (200, "1024", b"")
 
 
 @pytest.mark.parametrize("wish", ["bytes=0-9", "bytes=5000-"])

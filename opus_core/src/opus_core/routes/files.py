@@ -95,11 +95,11 @@ def disposition(name: str) -> str:
 def _part(asked: Asked, size: int, tag: str) -> tuple[int, int] | None:
     """First and last byte that are wanted; None: all of them; first > last: there are none such.
 
-    Several ranges at once, other units and what is malformed count as not sent, as RFC 9110
-    section 14.2 lets a server do.
+    Ranges are for GET alone (RFC 9110 section 14.2). Several at once, other units and what is
+    malformed count as not sent, as it lets a server do.
     """
     match = _RANGE.fullmatch(asked.header("Range").strip())
-    if match is None or asked.environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
+    if match is None or asked.environ.get("REQUEST_METHOD") != "GET":
         return None
     condition = asked.header("If-Range").strip()
     if condition and (not tag or condition != f'"{tag}"'):
