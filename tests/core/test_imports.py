@@ -18,7 +18,7 @@ LINES = (
     ("hookspecs",),
     ("values", "disk", "below", "settings", "hosts", "pacing"),
     ("sections", "bodies", "forms", "queries", "shelf", "spool", "fetching"),
-    ("config", "controls", "drafts", "offers", "validation"),
+    ("config", "controls", "intake", "drafts", "offers", "validation"),
     ("plugins", "definitions", "wrapper", "lifecycle", "datadir", "logs"),
     ("folder",),
     ("auth", "waiting"),

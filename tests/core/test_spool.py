@@ -17,10 +17,12 @@ import pytest
 from waitress import wasyncore
 
 from core import wsgi
+from opus_core import intake
 from opus_core import spool as spools
 from opus_core.errors import StorageFull
 from opus_core.forms import FormLimits
-from opus_core.spool import IN_MEMORY, Spool, create_server
+from opus_core.intake import create_server
+from opus_core.spool import IN_MEMORY, Spool
 from opus_core.testing.timing import eventually
 
 LIMITS = FormLimits(max_text=300_000, max_file=1_000_000, max_total=1_300_000)
@@ -146,9 +148,9 @@ def test_an_answer_that_nobody_takes_waits_in_the_folder(spool, no_temporary_fol
     # A later answer on the same connection as well.
     with served(app, spool) as port:
         with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
-            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
-            client.sendall(b"POST / HTTP/1.1\r\nConnection: close\r\n\r\n")
+            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             eventually(lambda: sum(written(spool.folder)) > 1_000_000, "it lies on the disk")
             assert everything(client).count("x") == 16_000_000
 
@@ -215,11 +217,13 @@ def test_a_client_that_sends_on_gets_the_answer_all_the_same(site, spool, how):
     assert spool.expected == 0
 
 
-def test_what_follows_a_refused_head_is_not_taken_for_a_request(site, spool):
+@pytest.mark.parametrize("host", [b"", b"Host: opus.test\r\n"])
+def test_what_follows_a_refused_head_is_not_taken_for_a_request(site, spool, host):
     job = site.client().create()
     smuggled = f"DELETE {job} HTTP/1.1\r\nHost: opus.test\r\n\r\n".encode()
     with served(site.app(limits=LIMITS), spool) as port:
-        head_and_body = b"POST /rest/fit HTTP/1.1\r\nContent-Length: 5000000000\r\n\r\n" + smuggled
+        line = b"POST /rest/fit HTTP/1.1\r\n"
+        head_and_body = line + host + b"Content-Length: 5000000000\r\n\r\n" + smuggled
         with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
             client.sendall(head_and_body)
             client.sendall(smuggled)
@@ -229,7 +233,7 @@ def test_what_follows_a_refused_head_is_not_taken_for_a_request(site, spool):
 
 
 def test_a_client_that_never_stops_is_cut_off(site, spool, monkeypatch):
-    monkeypatch.setattr(spools, "_LINGER", 0.3)
+    monkeypatch.setattr(intake, "_LINGER", 0.3)
     with served(site.app(limits=LIMITS), spool) as port:
         with head(port, "Content-Length: 5000000000") as client:
 

@@ -14,7 +14,8 @@ from waitress.server import BaseWSGIServer, MultiSocketServer
 
 from opus_core.app import Opus
 from opus_core.errors import ConfigError
-from opus_core.spool import Spool, create_server
+from opus_core.intake import create_server
+from opus_core.spool import Spool
 from opus_core.supervisor import Supervisor
 
 log = logging.getLogger(__name__)

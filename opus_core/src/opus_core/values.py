@@ -28,6 +28,9 @@ _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U00
 _TRUE: Final = frozenset({"true", "1", "yes"})
 _FALSE: Final = frozenset({"false", "0", "no"})
 
+HOST: Final = re.compile(r"(?:[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+"""A host with or without a port, as a request names it."""
+
 INTEGERS: Final[Mapping[ParameterType, tuple[int, int]]] = MappingProxyType(
     {
         ParameterType.BYTE: (0, 2**8 - 1),

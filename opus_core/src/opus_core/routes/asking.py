@@ -16,8 +16,8 @@ from opus_core.job import Job
 from opus_core.render.negotiate import Format, choose
 from opus_core.render.urls import Urls
 from opus_core.routes.parts import Parts
+from opus_core.values import HOST
 
-_HOST: Final = re.compile(r"(?:[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
 _PORTS: Final = {"http": "80", "https": "443"}
 
@@ -102,7 +102,7 @@ def root(parts: Parts, environ: Mapping[str, Any]) -> str:
         port = str(environ.get("SERVER_PORT", ""))
         if port and port != _PORTS.get(scheme):
             host = f"{host}:{port}"
-    if not _HOST.fullmatch(host):
+    if not HOST.fullmatch(host):
         raise BadRequest("the Host header is not the name of a host")
     mount = str(environ.get("SCRIPT_NAME", "")).encode("latin-1", "replace").rstrip(b"/")
     return f"{scheme}://{host}{quote(mount)}"
