@@ -11,7 +11,7 @@ import zlib
 import pytest
 
 from core.helpers.origin import origin
-from opus_core import fetching
+from opus_core import connecting, fetching
 from opus_core.errors import BadRequest, NotAllowed, NotFound, OpusError, TooLarge, Unavailable
 from opus_core.fetching import Fetch, fetch
 from opus_core.hosts import parse
@@ -208,11 +208,68 @@ def test_a_head_that_drips_has_an_end(server):
 
 
 def test_silence_may_pass(server, monkeypatch):
-    monkeypatch.setattr(fetching, "_SILENCE", 0.2)
+    monkeypatch.setattr(connecting, "SILENCE", 0.2)
     stop = threading.Event()
     server.say("/a", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1", then=lambda: stop.wait(20))
     with pytest.raises(Unavailable, match=r"was silent for 0\.2 s"):
         get(server.at("/a"))
+    stop.set()
+
+
+@pytest.fixture
+def hanging():
+    """A name service that does not answer before the end of the test."""
+    end = threading.Event()
+
+    def look_up(host, port):
+        end.wait(20)
+        return ["127.0.0.1"]
+
+    yield look_up
+    end.set()
+
+
+def test_a_name_service_that_hangs_counts_as_well(server, hanging, monkeypatch):
+    begin = time.monotonic()
+    with pytest.raises(BadRequest, match=r"did not come within 0\.3 s"):
+        get(server.at("/a", "a.test"), look_up=hanging, seconds=0.3)
+    monkeypatch.setattr(connecting, "SILENCE", 0.2)
+    with pytest.raises(Unavailable, match=r"was silent for 0\.2 s"):
+        get(server.at("/a", "a.test"), look_up=hanging)
+    assert time.monotonic() - begin < 5
+    assert server.seen == []
+
+
+def test_a_name_service_that_hangs_does_not_use_up_all_threads(server, hanging, monkeypatch):
+    monkeypatch.setattr(connecting, "_LOOK_UPS", threading.BoundedSemaphore(2))
+    for _ in range(2):
+        with pytest.raises(BadRequest):
+            get(server.at("/a", "a.test"), look_up=hanging, seconds=0.1)
+    with pytest.raises(Unavailable, match="the name service does not answer"):
+        get(server.at("/a", "a.test"), look_up=hanging)
+
+
+class Unwanted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("where", ["name", "head", "body"])
+def test_who_waits_for_something_hears_that_nobody_wants_it(server, hanging, monkeypatch, where):
+    monkeypatch.setattr(connecting, "_LOOK", 0.05)
+    stop, begin = threading.Event(), time.monotonic()
+    head = {"head": b"HTTP/1.1 200", "body": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1"}
+    server.say("/a", head.get(where, b""), then=lambda: stop.wait(20))
+
+    def wanted():
+        if time.monotonic() - begin > 0.5:
+            raise Unwanted
+
+    limits = Fetch(hosts=parse(HERE))
+    look_up = hanging if where == "name" else loopback
+    with pytest.raises(Unwanted):
+        with fetch(server.at("/a", "a.test"), limits, look_up=look_up, wanted=wanted) as found:
+            b"".join(found.chunks)
+    assert 0.4 < time.monotonic() - begin < 5
     stop.set()
 
 

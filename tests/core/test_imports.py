@@ -17,7 +17,7 @@ LINES = (
     ("backends",),
     ("hookspecs",),
     ("values", "disk", "below", "settings", "hosts", "pacing"),
-    ("sections", "bodies", "forms", "queries", "shelf", "spool", "fetching"),
+    ("sections", "bodies", "connecting", "forms", "queries", "shelf", "spool", "fetching"),
     ("config", "controls", "intake", "drafts", "offers", "validation"),
     ("plugins", "definitions", "wrapper", "lifecycle", "datadir", "logs"),
     ("folder",),

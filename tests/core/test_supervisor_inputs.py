@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from opus_core.fetching import Fetch
 from opus_core.hosts import parse
 from opus_core.job import ErrorType, Job, Parameter, Phase, Upload, Work, new_id, now
 from opus_core.supervisor import inputs
+from opus_core.testing.timing import eventually
 
 HOSTS = Fetch(hosts=parse(["127.0.0.1"]), max_bytes=1_000_000, seconds=10)
 DATA = b"x,y\n" + b"1,2\n" * 50_000
@@ -200,6 +202,33 @@ def test_a_job_that_is_aborted_meanwhile_is_not_prepared_further(site, server, m
     assert not site.folders.path(job.id).exists()
     stop.set()
     assert supervisor.acting
+
+
+def test_an_abort_reaches_who_waits_for_a_name(site, server, monkeypatch):
+    """Four that wait would hold up all others for as long as their names take."""
+    monkeypatch.setattr(inputs, "_LOOK", 0.0)
+    asking, end, real = threading.Semaphore(0), threading.Event(), socket.getaddrinfo
+
+    def hanging(host, *more, **options):
+        if host == "slow.test":
+            asking.release()
+            end.wait(20)
+        return real("127.0.0.1" if host == "slow.test" else host, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    server.put("/a", b"1")
+    slow = [asked(site, server.at("/b", "slow.test")) for _ in range(4)]
+    site.supervisor(fetch=replace(HOSTS, hosts=parse(["slow.test", "127.0.0.1"]), seconds=600))
+    for _ in slow:
+        assert asking.acquire(timeout=10)
+    for job in slow:
+        site.delete(job)
+    for job in slow:
+        site.until_removed(job)
+    site.until_released(asked(site, server.at("/a")), Phase.COMPLETED)
+    end.set()
+    names = threading.enumerate
+    eventually(lambda: "opus-look-up" not in {one.name for one in names()}, "they have ended")
 
 
 def test_a_supervisor_that_stops_breaks_off_and_the_next_one_begins_afresh(site, server):

@@ -9,29 +9,25 @@ play no part.
 from __future__ import annotations
 
 import http.client
-import logging
 import re
-import socket
 import ssl
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 from urllib.parse import SplitResult, quote, unquote, urljoin
 
-from opus_core import __version__
-from opus_core.errors import BadRequest, NotAllowed, NotFound, OpusError, TooLarge, Unavailable
-from opus_core.hosts import Hosts, host_of
+from opus_core import __version__, connecting
+from opus_core.connecting import Lookup, Patience, connect, look_up
+from opus_core.errors import BadRequest, NotFound, OpusError, TooLarge, Unavailable
+from opus_core.hosts import Hosts
 from opus_core.values import shown
-
-log = logging.getLogger(__name__)
 
 REDIRECTS: Final = 5
 
 _CHUNK: Final = 65536  # [byte]
-_SILENCE: Final = 30.0  # [s] without a byte
 _REDIRECTIONS: Final = frozenset({301, 302, 303, 307, 308})
 _LATER: Final = frozenset({408, 425, 429})  # and all from 500 on
 _PACKED: Final = re.compile(r"\.(?:gz|gzip|z|Z)\Z")
@@ -43,8 +39,6 @@ _HEADERS: Final = {
     "Accept-Encoding": "identity",
     "Connection": "close",
 }
-
-Lookup = Callable[[str, int], list[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,29 +59,26 @@ class Found:
     chunks: Iterator[bytes]
 
 
-def look_up(host: str, port: int) -> list[str]:
-    """The addresses of a host, best first; `Unavailable` if there is none at present."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise Unavailable(f"{shown(host)} has no address: {error}") from error
-    return list(dict.fromkeys(str(one[4][0]) for one in found))
-
-
 @contextmanager
-def fetch(url: str, limits: Fetch, *, look_up: Lookup = look_up) -> Iterator[Found]:
+def fetch(
+    url: str,
+    limits: Fetch,
+    *,
+    look_up: Lookup = look_up,
+    wanted: Callable[[], None] = lambda: None,
+) -> Iterator[Found]:
     """`with fetch(url, limits) as found: store(found.chunks)`.
 
     Raises, here and while the chunks are read, `Unavailable` where another try may help, and an
     `OpusError` that is not transient where none will: `BadRequest`, `NotAllowed`, `NotFound`,
-    `TooLarge`.
+    `TooLarge`. While nothing comes, `wanted` is called again and again; what it raises ends it all.
     """
-    call = _Call(url, limits, time.monotonic() + limits.seconds)
+    call = _Call(url, limits, Patience(time.monotonic() + limits.seconds, wanted))
     with ExitStack() as opened:
         for _ in range(REDIRECTS + 1):
             parts = limits.hosts.check(call.url)
             with call.telling():
-                connection = _connect(parts, limits.hosts, look_up, call.deadline)
+                connection = connect(parts, limits.hosts, look_up, call.patience)
                 opened.enter_context(closing(connection))
                 response = opened.enter_context(closing(_ask(connection, parts)))
             if response.status not in _REDIRECTIONS:
@@ -104,7 +95,7 @@ class _Call:
 
     url: str
     limits: Fetch
-    deadline: float
+    patience: Patience
 
     @contextmanager
     def telling(self) -> Iterator[None]:
@@ -112,12 +103,14 @@ class _Call:
         try:
             yield
         except TimeoutError as error:
-            if time.monotonic() >= self.deadline:
+            if self.patience.over:
                 raise BadRequest(
                     f"{shown(self.url)} did not come within {self.limits.seconds:g} s; download it"
                     " and upload it"
                 ) from error
-            raise Unavailable(f"{shown(self.url)} was silent for {_SILENCE:g} s") from error
+            raise Unavailable(
+                f"{shown(self.url)} was silent for {connecting.SILENCE:g} s"
+            ) from error
         except ssl.SSLCertVerificationError as error:
             raise BadRequest(
                 f"{shown(self.url)} cannot be trusted: {error.verify_message}"
@@ -125,87 +118,6 @@ class _Call:
         except (OSError, http.client.HTTPException) as error:
             what = getattr(error, "strerror", None) or type(error).__name__
             raise Unavailable(f"{shown(self.url)} could not be read: {what}") from error
-
-
-# -- connections
-
-
-class _Timed(socket.socket):
-    """A socket that knows when all has to be over: a server that sends one byte now and then is
-    not silent, yet never done."""
-
-    deadline = 0.0
-
-    def recv_into(self, *args: Any) -> int:  # noqa: ANN401 - as the socket's own
-        self.settimeout(_left(self.deadline))
-        return super().recv_into(*args)
-
-
-class _TimedTLS(ssl.SSLSocket):
-    """The same through TLS."""
-
-    deadline = 0.0
-
-    def recv_into(self, *args: Any) -> int:  # noqa: ANN401
-        self.settimeout(_left(self.deadline))
-        return super().recv_into(*args)
-
-
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return min(left, _SILENCE)
-
-
-def _connect(
-    parts: SplitResult, hosts: Hosts, look_up: Lookup, deadline: float
-) -> http.client.HTTPConnection:
-    """A connection to an address of the host that may be connected to."""
-    host = host_of(parts)
-    secure = parts.scheme == "https"
-    port = parts.port or (443 if secure else 80)
-    every = look_up(host, port)
-    permitted = [address for address in every if hosts.permits(host, address)]
-    if not permitted:
-        # The address stays in the log: it may tell of a network that is nobody else's business.
-        log.warning("host=%r refused: it leads to %s", host, ", ".join(every) or "no address")
-        raise NotAllowed(
-            f"{shown(parts.geturl())} cannot be fetched: its host is at no address that this"
-            " server may connect to; download it and upload it"
-        )
-    for address in permitted[:-1]:
-        try:
-            return _connected(host, address, port, secure, deadline)
-        except OSError as error:
-            log.info("host=%r address=%s did not answer: %s", host, address, error)
-    return _connected(host, permitted[-1], port, secure, deadline)
-
-
-def _connected(
-    host: str, address: str, port: int, secure: bool, deadline: float
-) -> http.client.HTTPConnection:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    plain = _Timed(family, socket.SOCK_STREAM)
-    plain.deadline = deadline
-    try:
-        plain.settimeout(_left(deadline))
-        plain.connect((address, port))
-        if not secure:
-            connection = http.client.HTTPConnection(host, port)
-            connection.sock = plain
-            return connection
-        context = ssl.create_default_context()
-        context.sslsocket_class = _TimedTLS
-        plain.settimeout(_left(deadline))
-        tls: Any = context.wrap_socket(plain, server_hostname=host)
-    except BaseException:
-        plain.close()
-        raise
-    tls.deadline = deadline
-    connection = http.client.HTTPSConnection(host, port, context=context)
-    connection.sock = tls
-    return connection
 
 
 def _ask(connection: http.client.HTTPConnection, parts: SplitResult) -> http.client.HTTPResponse:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from opus_core import job as jobs
@@ -73,17 +73,21 @@ class Inputs:
         have = {one.sha256: one.size for one in files}
         left = replace(limits, max_bytes=limits.max_bytes - sum(have.values()))
         desk.tenure.must()
-        with fetch(url, left) as found:
+        wanted = self._wanted(job)
+        with fetch(url, left, wanted=wanted) as found:
             return desk.folders.store(
                 job.id,
-                self._while_wanted(job, found.chunks),
+                _while(wanted, found.chunks),
                 name=found.name,
                 media_type=found.media_type,
             )
 
-    def _while_wanted(self, job: Job, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def _wanted(self, job: Job) -> Callable[[], None]:
+        """What raises as soon as nobody waits for the job's inputs; cheap to call."""
         looked = time.monotonic()
-        for chunk in chunks:
+
+        def look() -> None:
+            nonlocal looked
             if self._finishing.is_set():
                 raise NotActing
             self._desk.tenure.must()
@@ -92,7 +96,8 @@ class Inputs:
                 present = self._desk.fresh(job.id)
                 if present is None or present.work is not Work.WANTED:
                     raise _Unwanted(f"job {job.id} has been aborted or deleted")
-            yield chunk
+
+        return look
 
     def _failed(self, job: Job, error: OpusError) -> NotAllowed:
         """Try again later, or end the job."""
@@ -116,6 +121,12 @@ class Inputs:
         self._desk.storage.note(job.id, {"waiting": reason})
         self._desk.change(job, lambda job: job, due=_DISK_PAUSE)
         return NotAllowed(reason)
+
+
+def _while(wanted: Callable[[], None], chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        wanted()
+        yield chunk
 
 
 class _Unwanted(NotAllowed):
