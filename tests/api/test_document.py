@@ -23,6 +23,8 @@ OPERATIONS = {
     for method in item.keys() - {"parameters"}
 }
 
+MAKING = {"createJob", "getSync", "postSync"}
+
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory):
@@ -63,6 +65,15 @@ def test_every_name_in_an_address_is_explained():
         every = [*DOCUMENT["paths"][path].get("parameters", ()), *operation.get("parameters", ())]
         found = {one["name"] for one in map(_resolved, every) if one["in"] == "path"}
         assert found == set(re.findall(r"{(\w+)}", path)), (method, path)
+
+
+def test_a_header_that_an_answer_depends_on_is_among_the_parameters():
+    needed = {"206": "Range", "416": "Range", "304": "If-None-Match"}
+    for (method, path), operation in OPERATIONS.items():
+        sent = {_resolved(one)["name"] for one in operation.get("parameters", ())}
+        for status in needed.keys() & operation["responses"].keys():
+            assert needed[status] in sent, (method, path, status)
+        assert ("Idempotency-Key" in sent) == (operation["operationId"] in MAKING), (method, path)
 
 
 def test_every_operation_has_a_name_of_its_own_and_a_summary():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from urllib.parse import urlencode
 
 import pytest
 
@@ -144,6 +145,32 @@ def test_a_page_of_another_site_cannot_have_a_browser_run_a_job(one, jobs):
         assert one.post(f"{jobs}/sync", {}, headers=dict(headers)).status == 403
     assert ids(one, jobs) == []
     assert one.get(f"{jobs}/sync", headers={"Sec-Fetch-Site": "none"}).status == 200
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_it_can_be_read_and_posted_to_and_nothing_else(one, jobs, method):
+    answer = one.request(method, f"{jobs}/sync")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, POST")
+    assert one.get(f"{jobs}/sync/phase").status == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_conditions_and_ranges_are_for_get_alone(one, jobs, method):
+    fields = {"text": "said"}
+    first = one.post(f"{jobs}/sync", fields)
+
+    def again(**headers):
+        if method == "POST":
+            return one.post(f"{jobs}/sync", fields, headers=headers)
+        return one.get(f"{jobs}/sync?{urlencode(fields)}", headers=headers)
+
+    known = again(**{"If-None-Match": first.headers["ETag"]})
+    part, none = again(Range="bytes=0-1"), again(Range="bytes=99-")
+    if method == "GET":
+        assert [one.status for one in (known, part, none)] == [304, 206, 416]
+        assert part.body == b"sa"
+    else:
+        assert {(one.status, one.body) for one in (known, part, none)} == {(200, b"said")}
 
 
 def test_head_runs_nothing(one, jobs):

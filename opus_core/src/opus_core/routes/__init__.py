@@ -9,7 +9,8 @@ definitions events vosi api static             cors   pages of other sites
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import bottle
@@ -46,7 +47,7 @@ ROUTES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] =
     ("GET", "/jdl/<name>", definitions.get_jdl),
     ("GET", _JOBS, uws.get_list),
     ("POST", _JOBS, creation.create),
-    ("GET", f"{_JOBS}/sync", sync.get_sync),  # before jobs, none of which can have this id
+    ("GET", f"{_JOBS}/sync", sync.get_sync),
     ("POST", f"{_JOBS}/sync", sync.post_sync),
     ("GET", _JOB, uws.get_job),
     ("POST", _JOB, uws.post_job),
@@ -81,12 +82,26 @@ ROUTES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] =
 """Method, rule and function; HEAD goes where GET goes."""
 
 
+_TAKEN: Final = {"job_id": ("sync",)}
+"""What stands for something else where a route has a variable of that name."""
+
+
 def make_app(parts: Parts) -> bottle.Bottle:
     """The WSGI application of these parts."""
     app = _Application(parts)
+    for variable, words in _TAKEN.items():
+        app.router.add_filter(variable, partial(_all_but, words))
     for method, rule, function in ROUTES:
+        for variable in _TAKEN:
+            rule = rule.replace(f"<{variable}>", f"<{variable}:{variable}>")
         app.route(rule, method, _answering(parts, function))
     return app
+
+
+def _all_but(words: Sequence[str], configuration: object) -> tuple[str, None, None]:
+    """A filter of bottle's: one part of a path that is none of the words. Without it, `Allow`
+    would tell of methods that another address has."""
+    return rf"(?!(?:{'|'.join(words)})(?:/|$))[^/]+", None, None
 
 
 class _Application(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
