@@ -329,6 +329,14 @@ def test_no_name_becomes_a_path_unchecked(tmp_path, name):
     assert files(tmp_path) == {}
 
 
+@pytest.mark.parametrize("name", ["availability", "capabilities"])
+def test_a_name_that_the_server_answers_to_itself_is_refused_at_publishing(tmp_path, name):
+    this = catalogue(tmp_path)
+    with pytest.raises(BadRequest, match=f"a job cannot be called '{name}'"):
+        this.publish(replace(COUNT, name=name), "ada")
+    assert files(tmp_path) == {}
+
+
 def test_links_out_of_the_folder_are_not_followed(tmp_path):
     catalogue(tmp_path / "elsewhere").publish(COUNT, "ada")
     outside = tmp_path / "elsewhere" / "definitions" / "count"

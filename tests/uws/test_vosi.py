@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import urljoin
 
 import pytest
 
@@ -70,7 +71,9 @@ def test_capabilities_tell_when_they_changed_last(one, jobs):
 
 
 @pytest.mark.uws("11.2", "11.3")
-@pytest.mark.parametrize("address", ["/capabilities", "/availability"])
+@pytest.mark.parametrize(
+    "address", ["/capabilities", "/availability", "/rest/capabilities", "/rest/availability"]
+)
 def test_they_can_only_be_read_and_by_everybody(gate, address):
     """Also where nobody unknown may have jobs."""
     assert gate.get(PREFIX + address).status == 200
@@ -78,6 +81,16 @@ def test_they_can_only_be_read_and_by_everybody(gate, address):
         answer = gate.request(method, PREFIX + address)
         assert answer.status == 405
         assert answer.headers["Allow"] == "GET, HEAD"
+
+
+@pytest.mark.uws("11.2", "11.3")
+@pytest.mark.parametrize("name", ["capabilities", "availability"])
+def test_they_are_siblings_of_the_job_lists_as_well(one, name):
+    """DALI 1.1 section 2; a client finds them beside the list that it was given."""
+    beside = urljoin(f"{one.url}/rest/work", name)
+    assert one.get(beside).body == one.get(f"/{name}").body
+    assert one.get(beside).headers["Content-Type"] == one.get(f"/{name}").headers["Content-Type"]
+    assert one.get(f"{beside}/x").status == 404
 
 
 @pytest.mark.uws("11.3")

@@ -131,6 +131,9 @@ DEFINITION_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 FILE_NAME: Final = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,127}")
 INPUT_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}")
 
+TAKEN_NAMES: Final = frozenset({"availability", "capabilities"})
+"""Stand beside the job lists, where DALI has what a service says of itself (DALI 1.1 section 2)."""
+
 # What bash or the loader act upon, and what bash does not let be set.
 _RESERVED_NAMES: Final = frozenset(
     "PATH HOME IFS ENV SHELLOPTS PS4 POSIXLY_CORRECT OPTIND PIPESTATUS"
@@ -181,7 +184,11 @@ def check_definition(definition: JobDefinition) -> JobDefinition:
     refused, and every result has a safe file name: its own or that of the parameter it shares
     its name with.
     """
-    check_name(definition.name)
+    if check_name(definition.name) in TAKEN_NAMES:
+        raise BadRequest(
+            f"a job cannot be called {definition.name!r}: the server answers for itself at that"
+            " address; give it another name"
+        )
     seen: dict[str, str] = {}
     for entry in definition.inputs():
         if not INPUT_NAME.fullmatch(entry.name):

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import bottle
 
+from opus_core.definition import TAKEN_NAMES
 from opus_core.errors import NotFound, OpusError
 from opus_core.routes import (
     api,
@@ -42,6 +43,8 @@ _JOB: Final = "/rest/<name>/<job_id>"
 ROUTES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] = (
     ("GET", "/", definitions.get_catalogue),
     ("GET", "/rest", definitions.get_catalogue),
+    ("GET", "/rest/capabilities", vosi.get_capabilities),
+    ("GET", "/rest/availability", vosi.get_availability),
     ("GET", "/new/<name>", definitions.get_form),
     ("GET", "/new/<name>/<job_id>", definitions.get_form_again),
     ("GET", "/jdl/<name>", definitions.get_jdl),
@@ -82,7 +85,7 @@ ROUTES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] =
 """Method, rule and function; HEAD goes where GET goes."""
 
 
-_TAKEN: Final = {"job_id": ("sync",)}
+_TAKEN: Final = {"name": sorted(TAKEN_NAMES), "job_id": ["sync"]}
 """What stands for something else where a route has a variable of that name."""
 
 
