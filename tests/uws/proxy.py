@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -12,11 +12,19 @@ HOP = {"connection", "keep-alive", "transfer-encoding"}
 
 
 @contextmanager
-def proxy(port: int, *, path: str = "", inner: str = "", keep_host: bool = True) -> Iterator[str]:
+def proxy(
+    port: int,
+    *,
+    path: str = "",
+    inner: str = "",
+    keep_host: bool = True,
+    said: Mapping[str, str] | None = None,
+) -> Iterator[str]:
     """Offer what is at `inner` of 127.0.0.1:`port` at `path`; answers the URL it is offered at.
 
     `keep_host`: the name by which the client called is passed on (nginx's and Apache's own
-    default is not to).
+    default is not to). `said` is what it says of the client's request, as headers; `HOST` in one
+    stands for the host that the client called.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -28,6 +36,8 @@ def proxy(port: int, *, path: str = "", inner: str = "", keep_host: bool = True)
                 return
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP}
+            called = self.headers["Host"]
+            headers |= {name: text.replace("HOST", called) for name, text in (said or {}).items()}
             if not keep_host:
                 headers["Host"] = f"127.0.0.1:{port}"
             server = http.client.HTTPConnection("127.0.0.1", port, timeout=90)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import urllib.parse
 import urllib.request
@@ -118,6 +119,78 @@ def test_behind_a_proxy_at_another_path_with_base_url(tmp_path, keep_host):
             walk(url)
 
 
+TRUSTED = 'port = {}\nthreads = 16\ntrusted_proxies = ["127.0.0.1"]'
+
+
+@pytest.fixture(scope="module")
+def trusting(tmp_path_factory):
+    """A server that believes proxies on this machine."""
+    with site(tmp_path_factory.mktemp("trusting")) as one:
+        describe(one, WORK)
+        one.configure(server=TRUSTED.format(one.port))
+        one.serve()
+        yield one
+
+
+def create(url: str) -> http.client.HTTPResponse:
+    """The answer to a request for a new job; no redirection is followed."""
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+    try:
+        connection.request("POST", f"{parts.path}/rest/work")
+        answer = connection.getresponse()
+        answer.read()
+        return answer
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("keep_host", [True, False])
+def test_behind_a_proxy_that_is_trusted(trusting, keep_host):
+    said = {
+        "X-Forwarded-For": "127.0.0.1",
+        "X-Forwarded-Host": "HOST",
+        "X-Forwarded-Proto": "http",
+        "X-Forwarded-Prefix": "/portal/my%20jobs",
+    }
+    with proxy(trusting.port, path="/portal/my%20jobs", keep_host=keep_host, said=said) as url:
+        walk(url)
+
+
+def test_behind_a_trusted_proxy_that_speaks_https_to_its_clients(trusting):
+    said = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "opus.example.org"}
+    with proxy(trusting.port, keep_host=False, said=said) as url:
+        location = create(url).headers["Location"]
+        assert location.startswith("https://opus.example.org/rest/work/")
+        root = etree.fromstring(read(f"{url}/rest/work?LAST=1"))
+        assert [row.get(f"{XLINK}href") for row in root.iter(f"{UWS}jobref")] == [location]
+
+
+@pytest.mark.parametrize(
+    ("trusts", "statuses"), [(True, [303, 303, 429]), (False, [303, 429, 429])]
+)
+def test_clients_behind_a_trusted_proxy_have_quotas_of_their_own(tmp_path, trusts, statuses):
+    with site(tmp_path / "one") as one:
+        describe(one, WORK)
+        server = {"server": TRUSTED.format(one.port)} if trusts else {}
+        one.configure(jobs="max_per_hour_per_user = 1", **server)
+        one.serve()
+        for address, status in zip(
+            ("192.0.2.1", "192.0.2.2", "203.0.113.3, 192.0.2.1"), statuses, strict=True
+        ):
+            with proxy(one.port, said={"X-Forwarded-For": address}) as url:
+                assert create(url).status == status
+
+
+def test_no_header_of_a_trusted_proxy_breaks_an_answer(trusting):
+    for value in ("a\\", "a/b", "a b", "//evil", "a@evil", "%0d%0aX: y", "," * 2000, "\xe9", "?"):
+        names = ("For", "Proto", "Host", "Port", "Prefix")
+        headers = {f"X-Forwarded-{name}": value for name in names}
+        made = trusting.post("/rest/work", {}, headers=headers)
+        assert made.location.startswith(f"{trusting.url}/rest/work/"), value
+        assert made.headers["X"] is None
+
+
 def test_base_url_counts_whoever_calls_how(prepared):
     one = prepared('base_url = "https://opus.example.org/uws/"')
     location = one.create("work", run=False)
@@ -126,9 +199,16 @@ def test_base_url_counts_whoever_calls_how(prepared):
     assert f'xlink:href="{location}"' in listed
 
 
-@pytest.mark.parametrize("name", ["X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"])
-def test_what_a_client_says_of_proxies_is_not_believed(one, name):
-    value = "host=evil.example" if name == "Forwarded" else "evil.example"
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X-Forwarded-Host", "evil.example"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Prefix", "/evil"),
+        ("Forwarded", "host=evil.example"),
+    ],
+)
+def test_what_a_client_says_of_proxies_is_not_believed(one, name, value):
     answer = one.post("/rest/work", {}, headers={name: value})
     assert answer.location.startswith(f"{one.url}/rest/work/")
     assert "evil" not in one.get("/rest/work?LAST=1", headers={name: value}).text

@@ -114,6 +114,7 @@ class Opus:
                 debug=config.debug,
                 limits=self.form_limits,
                 job_servers=config.auth.job_servers,
+                proxies=config.server.trusted_proxies,
                 places=self._places(),
             )
         )

@@ -46,7 +46,9 @@ class Server:
         "absent: base_url, or else the loopback address of `opus serve`.",
     )
     trusted_proxies: tuple[str, ...] = option(
-        (), "Addresses or networks whose X-Forwarded-* headers are believed."
+        (),
+        "Addresses or networks of proxies in front, whose X-Forwarded-* headers are believed; "
+        "none: nobody's are.",
     )
     cors_origins: tuple[str, ...] = option(
         (), 'Origins whose pages may use this server, such as "https://portal.example.org", or "*".'

@@ -53,7 +53,7 @@ class Server:
                 ident="opus",
                 connection_limit=_connections(settings.threads),
                 asyncore_use_poll=True,  # select() ends at about 1,000 sockets
-                clear_untrusted_proxy_headers=True,
+                clear_untrusted_proxy_headers=False,  # `opus_core.forwarded` sees to them
             )
         except OSError as error:
             raise ConfigError(

@@ -17,6 +17,7 @@ import bottle
 
 from opus_core.definition import TAKEN_NAMES
 from opus_core.errors import NotFound, OpusError
+from opus_core.forwarded import Proxies
 from opus_core.routes import (
     api,
     changes,
@@ -114,12 +115,14 @@ class _Application(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         super().__init__()
         self._parts = parts
         self._cors = Cors(parts.origins)
+        self._proxies = Proxies(parts.proxies)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
+        environ = self._proxies.seen_through(environ)
         path = _SLASHES.sub("/", f"/{environ.get('PATH_INFO', '')}")
         # What is no UTF-8 stays something that is not there: bottle would leave it out.
         path = path.encode("latin-1").decode("utf-8", "replace").encode().decode("latin-1")
-        environ = {**environ, "PATH_INFO": path.rstrip("/") or "/"}
+        environ["PATH_INFO"] = path.rstrip("/") or "/"
         if self._cors:
             preflight = self._cors.preflight(environ)
             if preflight is not None:

@@ -90,8 +90,8 @@ def ask(parts: Parts, environ: Mapping[str, Any]) -> Asked:
 def root(parts: Parts, environ: Mapping[str, Any]) -> str:
     """Where this server is: as configured, else as the client has called it.
 
-    Headers of proxies (X-Forwarded-*) are not looked at: whoever trusts a proxy has its server
-    put what it says into the environ.
+    What proxies say of that is in the environ already, if they are trusted
+    (`opus_core.forwarded`).
     """
     if parts.base_url:
         return parts.base_url.rstrip("/")

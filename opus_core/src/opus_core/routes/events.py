@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Sequence
-
 import bottle
 
 from opus_core.forms import read_form
+from opus_core.forwarded import Networks
 from opus_core.routes.asking import Asked
 from opus_core.routes.creation import no_files
 from opus_core.routes.reply import TEXT, reply
@@ -19,18 +17,6 @@ def post_event(asked: Asked) -> bottle.HTTPResponse:
     fields: dict[str, str] = {}
     for name, value in form.values:
         fields.setdefault(name.lower(), value)
-    trusted = _within(asked.user.address, asked.parts.job_servers)
+    trusted = asked.user.address in Networks(asked.parts.job_servers)
     found = asked.parts.service.event(fields, trusted=trusted)
     return reply(f"{found}\n", TEXT)
-
-
-def _within(address: str, networks: Sequence[str]) -> bool:
-    """Whether the address of the connection itself is in one of the networks."""
-    try:
-        asking = ipaddress.ip_address(address)
-    except ValueError:  # a Unix socket, or nothing
-        return False
-    mapped = getattr(asking, "ipv4_mapped", None)
-    if mapped is not None:
-        asking = mapped
-    return any(asking in ipaddress.ip_network(network) for network in networks)
