@@ -458,7 +458,7 @@ def upload(site: Site, size: int) -> None:
     tail = b"\r\n--b--\r\n"
     with socket.create_connection(("127.0.0.1", site.port)) as one:
         one.sendall(
-            f"POST /rest/nothing HTTP/1.1\r\nHost: h\r\nContent-Length: "
+            f"POST /rest/nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
             f"{len(head) + size + len(tail)}\r\nContent-Type: multipart/form-data; boundary=b"
             "\r\n\r\n".encode()
         )

@@ -55,7 +55,8 @@ HEADERS = st.sampled_from(
 )
 HEADER_VALUES = st.sampled_from(
     b"""text/html */*;q=9 application/json;q=0 ,;,; bytes=0- bytes=-0 bytes=5-2 bytes=0-1,3-4 "x" W/
-    * cross-site https://e.example null % 127.0.0.1 gzip DELETE a:b:c [::1 GET""".split()
+    * cross-site https://e.example null % 127.0.0.1 gzip DELETE a:b:c [::1 [ffff] [1.2.3.4]:8
+    a:99999 rebound.example GET""".split()
 ) | st.sampled_from([b"Basic dGVzdF86dGVzdF8=", b"Bearer x", b"a b", b"\xff\xe9", b"x" * 4000])
 PAIRS = st.lists(st.tuples(NAMES | VALUES, VALUES), max_size=5)
 

@@ -135,6 +135,8 @@ def test_a_port_that_is_named_apart_belongs_to_the_host(host, port, proto, expec
         ("PROTO", "https\r\nX: y"),
         ("HOST", "a/b"),
         ("HOST", "a b"),
+        ("HOST", "[ffff]"),
+        ("HOST", "a:99999"),
         ("HOST", "user@evil.example"),
         ("HOST", "evil.example\r\nX: y"),
         ("HOST", "evil.example\n"),

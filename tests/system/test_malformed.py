@@ -25,17 +25,17 @@ UPLOAD = LEDGER_WADL.replace('name="ledger"', 'name="table"').replace(
 )
 LARGE = 24 * 2**20
 
-REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
-CHUNKED = b"POST /rest/quick HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+CHUNKED = b"POST /rest/quick HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 SILENCE = None  # nothing is said, and the connection is closed when the client closes it
 # What is sent, and every answer to it that is right by RFC 9110 and 9112.
 MALFORMED = {
     "nothing at all": (b"\r\n\r\n", {SILENCE, 400}),
     "no HTTP": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200) + b"\r\n\r\n", {400}),
     "one word": (b"GET\r\n\r\n", {400}),
-    "no such version": (b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", {400, 505}),
+    "no such version": (b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", {400, 505}),
     "lower case": (b"get / http/1.1\r\nhost: x\r\n\r\n", {400, 405, 501}),
-    "a NUL in the line": (b"GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n", {400, 404}),
+    "a NUL in the line": (b"GET /\0 HTTP/1.1\r\nHost: localhost\r\n\r\n", {400, 404}),
     "no host": (b"GET /healthz HTTP/1.1\r\n\r\n", {400}),
     "no host, long ago": (b"GET /healthz HTTP/1.0\r\n\r\n", {200}),
     "two hosts": (REQUEST + b"Host: y\r\n\r\n", {400}),
@@ -49,7 +49,10 @@ MALFORMED = {
     "line ends alone": (REQUEST.replace(b"\r\n", b"\n") + b"\n", {SILENCE, 200, 400}),
     "300 kB of headers": (REQUEST + b"X-Long: " + b"x" * 300_000 + b"\r\n\r\n", {431}),
     "10,000 headers": (REQUEST + b"X-Many: x\r\n" * 10_000 + b"\r\n", {200, 431}),
-    "a path of 100 kB": (b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", {404, 414}),
+    "a path of 100 kB": (
+        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        {404, 414},
+    ),
     "a length that is none": (REQUEST + b"Content-Length: many\r\n\r\n", {400}),
     "a length below nothing": (REQUEST + b"Content-Length: -1\r\n\r\n", {400}),
     # The body is of no use to the request, and none of it is taken.
@@ -72,10 +75,10 @@ MALFORMED = {
     "a chunk below nothing": (CHUNKED + b"-5\r\nhello\r\n0\r\n\r\n", {400}),
     "a line between chunks without an end": (CHUNKED + b"5;x=" + b"x" * 300_000, {400}),
     "a whole address": (
-        b"GET http://other.example/healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://other.example/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
         {200, 421},
     ),
-    "a tunnel": (b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: x\r\n\r\n", {400, 404, 405, 501}),
+    "a tunnel": (b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: localhost\r\n\r\n", {400, 404, 405, 501}),
     "another protocol": (REQUEST + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n", {200}),
 }
 
@@ -206,19 +209,19 @@ def test_malformed_requests_use_nothing_up(one):
 
 
 def test_a_request_hidden_in_the_body_of_another_is_not_answered(one):
-    hidden = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    hidden = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     for head in (
-        b"POST /rest/nope HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(hidden),
-        b"POST /rest/quick HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
+        b"POST /rest/nope HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(hidden),
+        b"POST /rest/quick HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" % (len(hidden) + 5),
-        b"POST /rest/quick HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n",
+        b"POST /rest/quick HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: xchunked\r\n\r\n",
     ):
         said = exchange(one, head + hidden)
         assert b'"components"' not in said, said
 
 
 def test_half_sent_requests_hold_no_thread(one):
-    whole = b"POST /rest/quick HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
+    whole = b"POST /rest/quick HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
     halves = [b"G", REQUEST, whole, whole + b"x" * 50_000, CHUNKED + b"ffff\r\nhello"]
 
     def attack():
@@ -236,8 +239,8 @@ def test_half_sent_files_leave_nothing(one):
     folder = one.folder / "data"
     before = {path for path in folder.rglob("*") if path.is_file()}
     head = (
-        b"POST /rest/quick HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=f\r\n"
-        b"Content-Length: 10000000\r\n\r\n"
+        b"POST /rest/quick HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n"
+        b"Content-Type: multipart/form-data; boundary=f\r\n\r\n"
         b'--f\r\nContent-Disposition: form-data; name="table"; filename="t"\r\n\r\n'
     )
 
@@ -265,7 +268,9 @@ def test_clients_that_hang_up_while_waiting_give_their_slots_back(one):
     def attack():
         for _ in range(4 * THREADS):
             connection = connect(one)
-            connection.sendall(b"GET %s?WAIT=-1 HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode())
+            connection.sendall(
+                b"GET %s?WAIT=-1 HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode()
+            )
             hang_up(connection)
         answered(one)
         # They are given back when their time is up, at the latest.
@@ -283,7 +288,9 @@ def test_clients_that_hang_up_while_downloading_close_the_file(one):
     def attack():
         for _ in range(2 * THREADS):
             connection = connect(one)
-            connection.sendall(b"GET %s/results/output HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode())
+            connection.sendall(
+                b"GET %s/results/output HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode()
+            )
             assert connection.recv(1000).startswith(b"HTTP/1.1 200")
             hang_up(connection)
         answered(one)
@@ -303,7 +310,9 @@ def test_more_clients_than_threads_that_read_nothing_stop_nobody(one):
                 connection = opened.enter_context(socket.socket())
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 connection.connect(("127.0.0.1", one.port))
-                connection.sendall(b"GET %s/results/output HTTP/1.1\r\nHost: x\r\n\r\n" % path)
+                connection.sendall(
+                    b"GET %s/results/output HTTP/1.1\r\nHost: localhost\r\n\r\n" % path
+                )
             answered(one)
 
     nothing_leaks(one, attack)
@@ -315,7 +324,7 @@ def test_an_output_that_is_cut_short_while_it_is_sent_ends_the_connection(one):
     eventually(lambda: int(one.request("HEAD", f"{job}/stdout").headers["Content-Length"]) == size)
     with connect(one) as connection:
         path = job.removeprefix(one.url).encode()
-        connection.sendall(b"GET %s/stdout HTTP/1.1\r\nHost: x\r\n\r\n" % path)
+        connection.sendall(b"GET %s/stdout HTTP/1.1\r\nHost: localhost\r\n\r\n" % path)
         got = len(connection.recv(1000))
         eventually(lambda: one.request("HEAD", f"{job}/stdout").headers["Content-Length"] == "0")
         connection.settimeout(10)

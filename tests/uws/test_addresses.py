@@ -94,6 +94,18 @@ def test_by_whatever_name_it_is_called(one):
     walk(f"http://localhost:{one.port}")
 
 
+def test_on_loopback_only_this_machine_s_own_names_are_answered(one, gate):
+    """A page whose name leads here for a moment (DNS rebinding) reads nothing."""
+    for host in ("rebound.example", f"rebound.example:{one.port}", "192.0.2.1"):
+        answer = one.get("/rest/work", headers={"Host": host})
+        assert answer.status == 400
+        assert "base_url" in answer.text
+    assert one.get("/rest/work", headers={"Host": f"[::1]:{one.port}"}).status == 200
+    # Under WSGI nobody knows who listens where.
+    headers = {"Host": "opus.example.org", "X-Test-User": "ann"}
+    assert gate.get(f"{PREFIX}/rest/work", headers=headers).status == 200
+
+
 def test_below_a_prefix(gate):
     walk(f"{gate.url}{PREFIX}", "ann")
 

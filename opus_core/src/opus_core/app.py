@@ -96,8 +96,8 @@ class Opus:
             max_files=config.jobs.max_files,
         )
 
-    def wsgi(self) -> bottle.Bottle:
-        """The web side: a WSGI application."""
+    def wsgi(self, *, private: bool = False) -> bottle.Bottle:
+        """The web side: a WSGI application; `private` if its server listens on loopback alone."""
         config = self.config
         return routes.make_app(
             routes.Parts(
@@ -114,6 +114,7 @@ class Opus:
                 debug=config.debug,
                 limits=self.form_limits,
                 job_servers=config.auth.job_servers,
+                private=private,
                 proxies=config.server.trusted_proxies,
                 places=self._places(),
             )

@@ -7,7 +7,6 @@ The keys of each table stand in `opus_core.sections`.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -30,6 +29,7 @@ from opus_core.sections import (
     option,
 )
 from opus_core.settings import choice, fill, read, shown
+from opus_core.values import is_loopback
 
 __all__ = [
     "Auth",
@@ -107,21 +107,21 @@ class Config:
     def anonymous(self) -> bool:
         """Whether anybody may run jobs."""
         allowed = self.auth.anonymous
-        return self._private if allowed is None else allowed
+        return self.private if allowed is None else allowed
 
     @property
     def anonymous_list(self) -> bool:
         """Whether anybody may list the jobs of anonymous users."""
         listed = self.auth.anonymous_list
-        return self.anonymous and (self._private if listed is None else listed)
+        return self.anonymous and (self.private if listed is None else listed)
 
     @property
-    def _private(self) -> bool:
-        """Only this machine can ask. A base_url elsewhere tells of a proxy that lets others in."""
-        public = self.base_url is not None and not _is_loopback(
+    def private(self) -> bool:
+        """Only this machine can ask `opus serve`: a base_url elsewhere tells of a proxy."""
+        public = self.base_url is not None and not is_loopback(
             urlsplit(self.base_url).hostname or ""
         )
-        return _is_loopback(self.server.host) and not public
+        return is_loopback(self.server.host) and not public
 
     def under_wsgi(self) -> Config:
         """The same where another program serves: it supervises nothing and knows no loopback."""
@@ -259,10 +259,3 @@ def _shown_path(path: Path) -> str:
     here = Path.cwd()
     under = path.is_relative_to(here) and here != here.parent  # programs run in / have no "here"
     return str(path.relative_to(here)) if under else str(path)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

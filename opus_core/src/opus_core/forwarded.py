@@ -13,11 +13,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from opus_core.values import HOST
+from opus_core.values import split_host
 
 _HEADERS: Final = tuple(
     f"HTTP_X_FORWARDED_{name}" for name in ("FOR", "PROTO", "HOST", "PORT", "PREFIX")
 )
+HOST_BY_PROXY: Final = "opus.host_by_proxy"
+"""In the environ of a request whose Host is what a trusted proxy said."""
+
 _MOST: Final = 100  # addresses of one request
 _WITH_PORT: Final = re.compile(r"(?:\[([^\]]*)\]|([0-9.]+))(?::[0-9]{1,5})?")
 _PREFIX: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~!$&'()*+;=:@%-]+)+/?")
@@ -69,8 +72,9 @@ class Proxies:
         scheme = str(seen.get("wsgi.url_scheme", "http"))
         if proto.lower() in _PORTS:
             seen["wsgi.url_scheme"] = scheme = proto.lower()
-        if HOST.fullmatch(host):
+        if split_host(host) is not None:
             seen["HTTP_HOST"] = _with_port(host, port, scheme)
+            seen[HOST_BY_PROXY] = True
         mount = unquote_to_bytes(prefix.rstrip("/")).decode("latin-1")
         if _PREFIX.fullmatch(prefix) and not _NOT_IN_PATH.search(mount):
             seen["SCRIPT_NAME"] = mount
@@ -108,7 +112,6 @@ def _value(header: str, hops: int) -> str:
 
 def _with_port(host: str, port: str, scheme: str) -> str:
     """The host with the port that was named apart, unless it has one or it is the usual one."""
-    if re.search(r":[0-9]+\Z", host.rpartition("]")[2]) or not re.fullmatch(r"[0-9]{1,5}", port):
-        return host
-    number = int(port)
-    return host if number in (0, _PORTS[scheme]) or number > 65535 else f"{host}:{number}"
+    number = int(port) if re.fullmatch(r"[0-9]{1,5}", port) else 0
+    both = f"{host}:{number}"
+    return host if number in (0, _PORTS[scheme]) or split_host(both) is None else both

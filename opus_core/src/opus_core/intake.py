@@ -23,7 +23,7 @@ from waitress.utilities import BadRequest, Error
 from opus_core.errors import OpusError
 from opus_core.pacing import PacedChannel
 from opus_core.spool import IN_MEMORY, Body, Buffer, Spool
-from opus_core.values import HOST
+from opus_core.values import split_host
 
 _LINGER: Final = 5.0  # [s] that a refused client may go on sending
 _LONGEST_LINE: Final = 65536  # [byte] between two chunks, or of all lines behind the last
@@ -80,7 +80,7 @@ class _Parser(HTTPRequestParser):
         host = self.headers.get("HOST")
         if host is None and self.version not in ("", "1.0"):
             raise ParsingError("there is no Host header")
-        if host and not HOST.fullmatch(host):  # two of them have been joined by a comma
+        if host and split_host(host) is None:  # two of them have been joined by a comma
             raise ParsingError("the Host header is not the name of a host")
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             # A proxy that goes by the length would take us for answering another's request

@@ -45,7 +45,7 @@ class Server:
         try:
             # Any: the published types know nothing of the address that was bound.
             self._server: Any = create_server(
-                opus.wsgi(),
+                opus.wsgi(private=opus.config.private),
                 spool,
                 host=settings.host,
                 port=settings.port if port is None else port,

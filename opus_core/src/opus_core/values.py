@@ -7,6 +7,7 @@ written in all the forms that clients were seen to send.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
@@ -28,9 +29,9 @@ _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U00
 _TRUE: Final = frozenset({"true", "1", "yes"})
 _FALSE: Final = frozenset({"false", "0", "no"})
 
-HOST: Final = re.compile(r"(?:[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-"""A host with or without a port, as a request names it."""
-
+_HOST: Final = re.compile(
+    r"(?:(?P<name>[A-Za-z0-9_.-]{1,255})|\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\])(?::(?P<port>[0-9]{1,5}))?"
+)
 INTEGERS: Final[Mapping[ParameterType, tuple[int, int]]] = MappingProxyType(
     {
         ParameterType.BYTE: (0, 2**8 - 1),
@@ -61,6 +62,27 @@ _INSTANT: Final = re.compile(
 def shown(text: str) -> str:
     """A client's text as an error sentence quotes it, not too long."""
     return repr(text if len(text) <= 60 else f"{text[:60]}...")
+
+
+def split_host(text: str) -> tuple[str, int | None] | None:
+    """Host, without brackets, and port of what a request names as its host; None if it is none."""
+    match = _HOST.fullmatch(text)
+    if match is None or int(match["port"] or 0) > 65535:
+        return None
+    if match["ipv6"] is not None:
+        try:
+            ipaddress.IPv6Address(match["ipv6"])
+        except ValueError:
+            return None
+    return match["name"] or match["ipv6"], int(match["port"]) if match["port"] else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, without a port, can only be this machine, whatever a name service says."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def fits_xml(text: str) -> bool:

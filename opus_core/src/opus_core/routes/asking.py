@@ -12,11 +12,12 @@ from opus_core.auth.identity import check_origin, identify
 from opus_core.backends import User
 from opus_core.errors import BadRequest, UnknownJob
 from opus_core.forms import Pairs, read_query
+from opus_core.forwarded import HOST_BY_PROXY
 from opus_core.job import Job
 from opus_core.render.negotiate import Format, choose
 from opus_core.render.urls import Urls
 from opus_core.routes.parts import Parts
-from opus_core.values import HOST
+from opus_core.values import is_loopback, shown, split_host
 
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
 _PORTS: Final = {"http": "80", "https": "443"}
@@ -76,6 +77,8 @@ def check_id(job_id: str) -> str:
 
 def ask(parts: Parts, environ: Mapping[str, Any]) -> Asked:
     """Look at a request. Raises `NotAuthenticated`, `NotAllowed` and `BadRequest`."""
+    if parts.private:
+        check_called(environ)
     user = identify(environ, parts.authenticate)
     host = urlsplit(root(parts, environ)).netloc
     check_origin(environ, host, parts.origins, anonymous=user.anonymous)
@@ -84,6 +87,21 @@ def ask(parts: Parts, environ: Mapping[str, Any]) -> Asked:
         environ=environ,
         user=user,
         pairs=read_query(environ, parts.limits),
+    )
+
+
+def check_called(environ: Mapping[str, Any]) -> None:
+    """Refuse a request by a name that is none of this machine's own: `BadRequest`.
+
+    A page of another site can have its own name lead to 127.0.0.1 as soon as a browser has loaded
+    it (DNS rebinding). To the browser this server is that site then, and lets the page read all.
+    """
+    host = split_host(str(environ.get("HTTP_HOST") or ""))
+    if host is None or environ.get(HOST_BY_PROXY) or is_loopback(host[0]):
+        return  # of what is no host `root` will speak
+    raise BadRequest(
+        "this server listens to its own machine alone, as localhost and 127.0.0.1, and not as"
+        f" {shown(host[0])}; whoever runs it can set base_url to the address that users call"
     )
 
 
@@ -102,7 +120,7 @@ def root(parts: Parts, environ: Mapping[str, Any]) -> str:
         port = str(environ.get("SERVER_PORT", ""))
         if port and port != _PORTS.get(scheme):
             host = f"{host}:{port}"
-    if not HOST.fullmatch(host):
+    if split_host(host) is None:
         raise BadRequest("the Host header is not the name of a host")
     mount = str(environ.get("SCRIPT_NAME", "")).encode("latin-1", "replace").rstrip(b"/")
     return f"{scheme}://{host}{quote(mount)}"

@@ -33,6 +33,7 @@ class Parts:
     debug: bool = False  # error pages carry the trace
     limits: FormLimits = field(default_factory=FormLimits)
     job_servers: tuple[str, ...] = ()  # addresses or networks that may post events without a token
+    private: bool = False  # only this machine can ask, so it is called by one of its own names
     proxies: tuple[str, ...] = ()  # whose X-Forwarded-* headers are believed
     origins: tuple[str, ...] = ()  # other sites whose pages may use this server; `*`: any
     challenge: str = 'Bearer realm="OPUS"'  # the WWW-Authenticate of a 401
