@@ -46,7 +46,7 @@ def given(url: str, name: str = "table") -> Parameter:
     return Parameter(name=name, value=url, upload=Upload(sha256="", size=0, name="t.csv"))
 
 
-def asked(site, *urls: str, script: str = 'cat "$table" > "$copy"') -> Job:
+def asked(site, *urls: str, script: str = 'cat "$table" > "$copy"', whose: str = "") -> Job:
     """A job that is wanted and has these inputs, each under the name of its place."""
     names = ["table", "more", "most"][: len(urls)]
     definition = JobDefinition(
@@ -61,6 +61,7 @@ def asked(site, *urls: str, script: str = 'cat "$table" > "$copy"') -> Job:
         definition=site.catalogue.publish(definition, "tests"),
         created=now(),
         manager="small",
+        quota_key=whose,
         parameters=tuple(map(given, urls, names)),
     )
     return site.storage.add(lifecycle.run(job, now=now(), tag=site.tag(job_id), can_resume=False))
@@ -181,6 +182,25 @@ def test_slow_inputs_hold_up_nobody_else(site, server):
     held.set()
 
 
+@pytest.mark.parametrize("inputs_each", [1, 3])
+def test_slow_inputs_of_one_owner_hold_up_no_other_owner_s(site, server, inputs_each):
+    held = threading.Event()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n12"
+    server.say("/slow", head, then=lambda: held.wait(20))
+    server.put("/quick", b"1")
+    urls = [server.at(f"/slow?{number}") for number in range(inputs_each)]
+    slow = [asked(site, *urls, whose="user:ann") for _ in range(70)]
+    quick = [asked(site, server.at("/quick"), whose=f"user:{name}") for name in ("bob", "cid")]
+    site.supervisor(fetch=HOSTS)
+    for job in quick:
+        site.until_released(job, Phase.COMPLETED)
+    assert sum(path.startswith("/slow") for path, _ in server.seen) == 2
+    assert {site.read(job).work for job in slow} == {Work.WANTED}
+    for job in slow:
+        site.delete(job)
+    held.set()
+
+
 def test_a_job_that_is_aborted_meanwhile_is_not_prepared_further(site, server, monkeypatch):
     monkeypatch.setattr(inputs, "_LOOK", 0.0)
     on_its_way, stop = threading.Event(), threading.Event()
@@ -205,7 +225,7 @@ def test_a_job_that_is_aborted_meanwhile_is_not_prepared_further(site, server, m
 
 
 def test_an_abort_reaches_who_waits_for_a_name(site, server, monkeypatch):
-    """Four that wait would hold up all others for as long as their names take."""
+    """Eight that wait would hold up all others for as long as their names take."""
     monkeypatch.setattr(inputs, "_LOOK", 0.0)
     asking, end, real = threading.Semaphore(0), threading.Event(), socket.getaddrinfo
 
@@ -217,7 +237,8 @@ def test_an_abort_reaches_who_waits_for_a_name(site, server, monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", hanging)
     server.put("/a", b"1")
-    slow = [asked(site, server.at("/b", "slow.test")) for _ in range(4)]
+    url = server.at("/b", "slow.test")
+    slow = [asked(site, url, whose=f"user:{number}") for number in range(8)]
     site.supervisor(fetch=replace(HOSTS, hosts=parse(["slow.test", "127.0.0.1"]), seconds=600))
     for _ in slow:
         assert asking.acquire(timeout=10)

@@ -47,6 +47,7 @@ _SWEEP_INTERVAL = 3600.0  # [s]
 _PENALTY = 10.0  # [s] a job that could not be attended to is left alone
 _ABANDONED = 300.0  # [s] between two looks at a job of a manager that is no longer configured
 _AT_ONCE = 256  # jobs listed together
+_INPUTS_IN_LINE = 50  # jobs of one owner that wait for their inputs; more are listed later
 
 
 class Supervisor:
@@ -83,7 +84,7 @@ class Supervisor:
         self._fetcher = Fetcher(self._desk)
         self._reaper = Reaper(self._desk)
         self._observer = Observer(storage, self._tenure, notify) if notify else None
-        self._input_pool = Pool("opus-input", 4, self._wake.set)
+        self._input_pool = Pool("opus-input", 8, self._wake.set, share=2, line=_INPUTS_IN_LINE)
         self._submit_pool = Pool("opus-submit", manager.parallel, self._wake.set)
         self._fetch_pool = Pool("opus-fetch", min(4, manager.parallel), self._wake.set)
         self._reap_pool = Pool("opus-reap", 2, self._wake.set)
@@ -193,7 +194,11 @@ class Supervisor:
         if pokes and pokes <= {"output", "info"}:
             return False  # somebody looks at it, which is no reason to try again sooner
         if job.work is Work.WANTED and lifecycle.awaited(job):
-            return self._give(self._input_pool, self._inputs.attend, job)
+            given = self._give(self._input_pool, self._inputs.attend, job)
+            if not given and job.id not in self._input_pool.under_way:
+                # Left out of the next lists, or those of one owner would hide all others.
+                self._penalise(job.id)
+            return given
         if job.work in (Work.WANTED, Work.STARTING):
             return self._give(self._submit_pool, self._submitter.attend, job)
         if job.work is Work.ENDED:
@@ -201,7 +206,8 @@ class Supervisor:
         return job.doomed and self._give(self._reap_pool, self._reaper.attend, job)
 
     def _give(self, pool: Pool, attend: Callable[[Job], None], job: Job) -> bool:
-        return pool.give(job.id, partial(self._attend, attend, job.id))
+        whose = job.quota_key if pool is self._input_pool else ""
+        return pool.give(job.id, partial(self._attend, attend, job.id), whose)
 
     def _attend(self, attend: Callable[[Job], None], job_id: str) -> None:
         try:

@@ -1,7 +1,8 @@
 """Fetch the inputs that a job was given as URLs, before it is handed to the manager.
 
 By threads of its own: a slow server far away holds up no job but those that ask it for something.
-What has arrived is saved file by file, so that only the rest is fetched after a crash.
+Nobody has more than two of them, and after each file it is the others' turn. What has arrived is
+saved file by file, so that only the rest is fetched after a crash.
 """
 
 from __future__ import annotations
@@ -39,13 +40,14 @@ class Inputs:
         self._finishing.set()
 
     def attend(self, job: Job) -> None:
-        """Fetch what the job still waits for, one after the other."""
-        if job.work is not Work.WANTED:
+        """Fetch the next of what the job still waits for; it is due at once for the others."""
+        awaited = lifecycle.awaited(job)
+        if job.work is not Work.WANTED or not awaited:
             return
         try:
-            for url in lifecycle.awaited(job):
-                job = self._arrived(job, url)
-            self._desk.storage.note(job.id, {"waiting": ""})
+            job = self._arrived(job, awaited[0])
+            if not lifecycle.awaited(job):
+                self._desk.storage.note(job.id, {"waiting": ""})
         except NotAllowed as error:
             log.info("job=%s is not prepared any further: %s", job.id, error.sentence)
 
