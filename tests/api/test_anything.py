@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from api.asked import NOWHERE, REQUESTS, asked_site, faults
+from api.asked import NOWHERE, REQUESTS, USERS, as_, asked_site, faults
 from api.convert import read
 
 DOCUMENT = read()
@@ -135,10 +135,12 @@ def test_any_request_has_an_answer_that_is_documented(asked):
         kind=st.sampled_from(jobs.kinds),
         query=PAIRS,
         headers=st.dictionaries(HEADERS, HEADER_VALUES, max_size=3),
+        user=st.sampled_from([*3 * [""], *USERS, "x"]),
         body=BODIES,
     )
-    def ask(target, accept, kind, query, headers, body):
+    def ask(target, accept, kind, query, headers, user, body):
         method, path = target
+        headers = {**headers, **as_(user)}
         job = jobs.path(kind) if JOB in path else ""
         path = path.replace(JOB, job)
         asked_for = path + (f"?{urlencode(query)}" if query else "")
@@ -162,8 +164,50 @@ def test_any_request_has_an_answer_that_is_documented(asked):
     with closing(connection):
         ask()
     assert statuses.total() >= share
-    assert {200, 303, 400, 404, 405} <= set(statuses)
+    assert {200, 303, 400, 401, 403, 404, 405} <= set(statuses)
     assert faults(site) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "user", "method", "path", "fields"),
+    [
+        (400, "", "POST", "/rest/say", {"unheard": "of"}),
+        (401, "x", "GET", "/rest/say", None),
+        (401, "x", "POST", "/rest/say", {}),
+        (403, "", "GET", "/rest/{foreign}", None),
+        (403, "", "POST", "/rest/{foreign}/phase", {"PHASE": "RUN"}),
+        (403, "ann", "POST", "/rest/{completed}/parameters", {"text": "late"}),
+        (403, "", "POST", "/rest/{archived}/destruction", {"DESTRUCTION": "2031-01-01"}),
+        (404, "", "GET", "/rest/{archived}/results/output", None),
+        (409, "", "POST", "/rest/say", {"text": "other"}),
+        (413, "", "POST", "/rest/say", [("text", "")] * 10_001),
+        (422, "", "POST", "/rest/fail/sync", {}),
+        (429, "full", "POST", "/rest/say", {"PHASE": "RUN"}),
+        (429, "full", "GET", "/rest/say/sync", None),
+        (429, "full", "POST", "/rest/{pending of full}/phase", {"PHASE": "RUN"}),
+    ],
+)
+def test_every_refusal_is_as_documented(asked, status, user, method, path, fields):
+    site, jobs = asked
+    if status == 409:
+        assert site.post("/rest/say", {}, headers={"Idempotency-Key": "once"}).status == 303
+    made = site.post("/rest/say", {}, headers=as_("full")).location.partition("/rest/")[2]
+    path = path.replace("{pending of full}", made)
+    path = re.sub("{(\\w+)}", lambda match: jobs.path(match[1]), path)
+    headers = as_(user) | ({"Idempotency-Key": "once"} if status == 409 else {})
+    answer = site.request(method, path, fields, headers=headers)
+    assert answer.status == status, answer.text
+    assert documented(method, path, answer)
+
+
+def test_an_archived_job_is_shown_as_documented(asked):
+    site, jobs = asked
+    path = f"/rest/{jobs.path('archived')}"
+    for accept in ERRORS | {"application/xml"}:
+        answer = site.get(path, headers={"Accept": accept})
+        assert answer.status == 200
+        assert documented("GET", path, answer)
+        assert "ARCHIVED" in answer.text
 
 
 @settings(max_examples=200, derandomize=True, deadline=None, database=None)

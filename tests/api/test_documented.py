@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from api.asked import NOWHERE, REQUESTS, asked_site, faults
+from api.asked import NOWHERE, REQUESTS, USERS, as_, asked_site, faults
 from api.convert import read
 
 CHECKS = [
@@ -78,9 +78,10 @@ def test_a_documented_request_is_answered_as_documented(asked, label):
         accept=st.sampled_from(ACCEPTS)
         | st.text(st.characters(min_codepoint=33, max_codepoint=126)),
         kind=st.sampled_from([*jobs.kinds, None]),
+        user=st.sampled_from([*3 * [""], *USERS, "x"]),
         there=st.fixed_dictionaries({key: st.sampled_from(words) for key, words in WORDS.items()}),
     )
-    def ask(case, accept, kind, there):
+    def ask(case, accept, kind, user, there):
         nonlocal answered
         path = ""
         if kind is not None:
@@ -94,7 +95,7 @@ def test_a_documented_request_is_answered_as_documented(asked, label):
         answer = case.call(
             base_url=site.url,
             session=session,
-            headers={"Accept": accept},
+            headers={"Accept": accept, **as_(user)},
             allow_redirects=False,
             timeout=60,
         )
