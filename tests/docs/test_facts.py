@@ -6,7 +6,7 @@ import ast
 import re
 
 from docs.blocks import CHECKOUT, DOCS
-from opus_core import controls, definition, errors, job, queries, validation
+from opus_core import controls, definition, errors, forms, job, queries, validation
 from opus_core.routes import ROUTES
 from opus_jdl_wadl import names
 
@@ -59,6 +59,10 @@ def test_every_control_of_a_new_job_is_listed():
     listed = {word for cells in rows(text) for word in re.findall(r"`([A-Z]+)", cells[0])}
     assert listed == controls.CONTROLS - {"ACTION"} | {"UPLOAD"}
     assert all(f"`{name}`" in text for name in validation._DROPPED - {"WAIT"})
+
+
+def test_the_limit_of_fields_is_told():
+    assert f"{forms.FormLimits().max_fields:,} fields" in HTTP
 
 
 def test_every_reserved_name_is_listed():
