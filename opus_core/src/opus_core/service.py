@@ -207,6 +207,18 @@ class JobService:
         """The description the job was made from, as it was then."""
         return self._catalogue.read(job.definition)
 
+    def understand(self, job: Job, form: Form) -> validation.Request:
+        """What a form about the job asks for.
+
+        Its description is read only for words that it may know: a job can be stopped and removed
+        whatever has become of that.
+        """
+        if validation.only_controls(form):
+            definition = JobDefinition(name=job.definition.name)
+        else:
+            definition = self.definition_of(job)
+        return validation.split(form, definition, self.run_options)
+
     def get_list(self, user: User, query: JobQuery) -> Iterator[JobSummary]:
         """The jobs that the user may see."""
         visible = self._policy.visible(user, query)

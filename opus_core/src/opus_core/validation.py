@@ -134,6 +134,11 @@ def split(
     )
 
 
+def only_controls(form: Form) -> bool:
+    """No description is needed to tell what the form says."""
+    return not form.uploads and all(name.upper() in _CONTROLS for name, _ in form.values)
+
+
 def _controls(given: Mapping[str, str]) -> Controls:
     phase, action = given.get("PHASE"), given.get("ACTION")
     if phase not in (None, "RUN", "ABORT"):

@@ -205,7 +205,7 @@ class Poller:
                 if desk.ours(job):
                     tasks[job.id] = desk.task(job)
             except Exception:
-                log.exception("job=%s its description cannot be read", job.id)
+                log.exception("job=%s cannot be looked at", job.id)
                 self._put_off(job)
         found = [job for job in found if job.id in tasks]
         if not found:
