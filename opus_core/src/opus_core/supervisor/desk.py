@@ -19,6 +19,7 @@ from opus_core.fetching import Fetch
 from opus_core.folder import Folders
 from opus_core.job import DefinitionRef, Job, Phase
 from opus_core.supervisor.tenure import NotActing, Tenure
+from opus_core.supervisor.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Desk:
     data_dir: DataDir
     tenure: Tenure
     settings: Settings
+    trouble: Trouble
     changed: Callable[[str], None]  # told the id of every job that was saved
     unread: set[DefinitionRef] = field(default_factory=set)  # and the log says so
 

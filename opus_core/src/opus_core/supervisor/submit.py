@@ -65,6 +65,10 @@ class Submitter:
         except (BadRequest, NotFound) as error:
             self._reject(job, f"the job cannot be run: {error.sentence}")
             return
+        except OSError as error:
+            raise Unavailable(
+                f"its folder cannot be written: {error.strerror}; the server's admin can mend that"
+            ) from error
         self._start(job, definition)
 
     def _definition(self, job: Job) -> JobDefinition | None:
