@@ -46,6 +46,13 @@ make_link() { # TARGET NAME: set $standing to the target that NAME has now
   ln -sT -- "$1" "$2" 2>/dev/null || standing=$(readlink -- "$2")
 }
 
+# What a power cut must not take back: the links before the script does anything, or it could be
+# started again; and the results before `exit` says that all is well. It is tried and no more:
+# coreutils before 8.24 write out whatever the machine has, some file systems refuse.
+make_durable() { # FILE_OR_FOLDER...
+  sync -- "$@" 2>/dev/null
+}
+
 # The record takes the place of blanks that were written before the script began, so that a disk
 # which is full by now cannot lose it. The first `exit` stands: ln does not replace.
 make_exit() { # CODE: how the script ended, empty if it never began
@@ -195,6 +202,7 @@ main() {
     make_exit ''
     leave 0 "left, since the script was started by $standing"
   fi
+  [[ $reason ]] || make_durable .
   set_now
   started=$now
   if [[ ! $reason ]]; then
@@ -241,7 +249,9 @@ main() {
       give_back u+rw "work/$entry"
       files+=("work/$entry")
     done
-    ((${#files[@]})) && mv -f -t results -- "${files[@]}"
+    if ((${#files[@]})) && mv -f -t results -- "${files[@]}" && [[ $code == 0 && ! $reason ]]; then
+      make_durable "${files[@]/#work/results}" results
+    fi
   fi
   make_exit "$code"
 
