@@ -142,13 +142,18 @@ def doom(job: Job, *, now: datetime) -> Job:
 def archive(job: Job, *, now: datetime) -> Job:
     """Destruction with archive: one step towards ARCHIVED. First over, then released, then this;
     results are removed by then and the destruction time is cleared."""
-    if job.phase is Phase.ARCHIVED:
+    if job.doomed or job.phase is Phase.ARCHIVED:
         return job
     if not job.phase.over:
         return abort(job, now=now)
     if job.work not in (Work.NONE, Work.RELEASED):
         return job
     return replace(job, phase=Phase.ARCHIVED, results=(), destruction=None)
+
+
+def emptied(job: Job) -> Job:
+    """Its results are about to be removed for good; none are offered from the save of this on."""
+    return replace(job, results=())
 
 
 def set_execution_duration(job: Job, seconds: int, *, longest: int) -> Job:
