@@ -420,7 +420,8 @@ class JobService:
         """A wrapper, or a completion script of the cluster, says that something happened.
 
         It changes nothing: the supervisor is only asked to look. `trusted` addresses need no
-        token. Answers how many jobs were meant; `NotAllowed` without a right token.
+        token. Answers how many jobs were meant; `NotAllowed` without a right token, which is
+        right as long as the cluster has not forgotten the job.
         """
         subject = fields.get("jobid", "")
         tag = subject if subject.startswith("opus-") else self._tag(subject)
@@ -428,14 +429,21 @@ class JobService:
         right = hmac.compare_digest(
             token.encode("utf-8", "replace"), self._data_dir.event_token(tag).encode()
         )
-        if not subject or not (trusted or right):
-            raise NotAllowed("a job event needs the token that the job was given")
-        found = self._storage.poke("event", job_id=tag.rpartition("-")[2])
+        job_id = tag.rpartition("-")[2]
+        if not subject or not (trusted or (right and self._expects_events(job_id))):
+            raise NotAllowed("a job event needs the token of a job that is not over")
+        found = self._storage.poke("event", job_id=job_id)
         if not found and trusted:
             found = self._storage.poke("event", native_id=subject)
         if found:
             self._on_change()
         return found
+
+    def _expects_events(self, job_id: str) -> bool:
+        try:
+            return self._storage.read(job_id, doomed=True).work is not Work.RELEASED
+        except UnknownJob:
+            return False
 
     # -- who may
 
