@@ -468,16 +468,17 @@ def exited(job: Job, exit_: Exit, status: Status | None, policy: Policy, *, now:
         case "requeued":
             message = "the cluster restarted it after it had begun; run it again"
             return _end(over, Phase.ERROR, instant, message, again=True)
+    short_of_memory = exit_.oom or cause is Cause.MEMORY
     memory = "memory limit exceeded; ask for more memory"
     if exit_.code == 0 and exit_.signal is None:
-        if cause is Cause.MEMORY:
+        if short_of_memory:
             return _end(over, overuse, instant, memory)
         return _enter(over, Phase.EXECUTING)
     if exit_.signal is not None:
         message = f"the script was ended by signal {exit_.signal}"
     else:
         message = f"the script ended with exit code {exit_.code}"
-    if cause is Cause.MEMORY:
+    if short_of_memory:
         message = f"{message}: {memory}"
     return _end(over, Phase.ERROR, instant, message)
 

@@ -38,6 +38,7 @@ class Exit:
     reason: str = ""  # "limit", "term", "requeued", or none
     started: datetime | None = None
     ended: datetime | None = None
+    oom: bool = False  # the kernel has killed some of what it had started, for want of memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +150,7 @@ def parse_exit(data: bytes) -> Exit | None:
             reason=fields.get("reason", ""),
             started=_instant(fields.get("started", "")),
             ended=_instant(fields.get("ended", "")),
+            oom=fields.get("oom") == "1",
         )
     except (ValueError, OverflowError):
         return None
