@@ -12,11 +12,11 @@ ROOT = Path(opus_core.__file__).parent
 # From low to high. A module imports from lower lines, and from its own.
 LINES = (
     ("errors", "process"),
-    ("job", "definition"),
+    ("job", "definition", "disk"),
     ("links",),
     ("backends",),
     ("hookspecs",),
-    ("values", "disk", "below", "settings", "hosts", "pacing"),
+    ("values", "below", "settings", "hosts", "pacing"),
     (
         "sections",
         "bodies",

@@ -37,7 +37,6 @@ from opus_core.job import (
     Watch,
     Work,
 )
-from opus_core.lifecycle import Policy
 from opus_core.links import Exit
 
 # -- what the scheduler says
@@ -241,14 +240,18 @@ def test_a_script_that_ended_well_executes_until_its_results_are_in_place() -> N
 
 
 @pytest.mark.parametrize(("policy", "phase"), [(SITE, Phase.ABORTED), (STRICT, Phase.ERROR)])
-def test_a_script_that_ended_well_beyond_its_memory_did_not(policy: Policy, phase: Phase) -> None:
-    job = lifecycle.exited(executing(), an_exit(0), said(Cause.MEMORY), policy, now=at(50))
+@pytest.mark.parametrize(
+    ("oom", "status"), [(False, said(Cause.MEMORY)), (True, None), (True, said(Cause.OK))]
+)
+def test_a_script_that_ended_well_beyond_its_memory_did_not(policy, phase, oom, status) -> None:
+    job = lifecycle.exited(executing(), an_exit(0, oom=oom), status, policy, now=at(50))
     assert (job.phase, message(job)) == (phase, "memory limit exceeded; ask for more memory")
 
 
-def test_a_script_that_failed_is_an_error_that_also_names_the_memory() -> None:
-    exit_ = an_exit(137, signal=9)
-    job = lifecycle.exited(executing(), exit_, said(Cause.MEMORY), SITE, now=at(50))
+@pytest.mark.parametrize(("oom", "status"), [(False, said(Cause.MEMORY)), (True, None)])
+def test_a_script_that_failed_is_an_error_that_also_names_the_memory(oom, status) -> None:
+    exit_ = an_exit(137, signal=9, oom=oom)
+    job = lifecycle.exited(executing(), exit_, status, SITE, now=at(50))
     assert job.phase is Phase.ERROR
     assert message(job) == (
         "the script was ended by signal 9: memory limit exceeded; ask for more memory"

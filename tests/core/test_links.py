@@ -100,6 +100,16 @@ def test_a_seal_after_the_claim_keeps_the_script_from_starting(tmp_path: Path) -
     assert links.seal(tmp_path) == sealed
 
 
+@pytest.mark.parametrize("standing", [None, "7", "sealed"])
+def test_a_seal_is_on_the_disk_when_it_is_told(tmp_path: Path, monkeypatch, standing) -> None:
+    if standing:
+        os.symlink(standing, tmp_path / "claim")
+    on_disk: list[list[str]] = []
+    monkeypatch.setattr(os, "fsync", lambda _: on_disk.append(sorted(os.listdir(tmp_path))))
+    assert links.seal(tmp_path).sealed
+    assert on_disk == [sorted(os.listdir(tmp_path))]
+
+
 def test_a_seal_comes_too_late_for_what_has_begun(tmp_path: Path) -> None:
     os.symlink("7", tmp_path / "claim")
     os.symlink("host/boot/1/2", tmp_path / "started")

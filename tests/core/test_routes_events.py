@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from core import wsgi
+from opus_core.job import Mark, Phase, Work
 
 
 @pytest.fixture
@@ -32,6 +33,20 @@ def test_a_wrapper_with_its_token_asks_for_a_look_and_changes_nothing(site):
     assert event(client, jobid=tag, phase="ERROR", token=token).status == 200
     assert pokes(site, job_id) == {"event"}
     assert client.get(f"{job}/phase").text == "QUEUED"
+
+
+def test_the_token_of_a_job_that_the_cluster_has_forgotten_is_worth_nothing(site):
+    job, job_id, tag, token = started(site)
+    site.run(job, phase=Phase.COMPLETED, work=Work.RELEASED, tag=tag)
+    assert event(site.client(), jobid=tag, phase="COMPLETED", token=token).status == 403
+    assert pokes(site, job_id) == frozenset()
+
+
+def test_a_job_that_is_being_removed_still_reports(site):
+    job, job_id, tag, token = started(site)
+    site.run(job, tag=tag, marks=frozenset({Mark.DOOMED}))
+    assert event(site.client(), jobid=tag, phase="COMPLETED", token=token).status == 200
+    assert pokes(site, job_id) == {"event"}
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "ä"])

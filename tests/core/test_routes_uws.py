@@ -7,7 +7,8 @@ import pytest
 
 from core import wsgi
 from core.wsgi import UWS
-from opus_core.job import ErrorSummary, Phase, Work, new_id
+from opus_core.errors import OpusError, UnknownDefinition
+from opus_core.job import ErrorSummary, Mark, Phase, Work, new_id
 
 CHILDREN = ["phase", "executionduration", "destruction", "quote", "owner", "parameters", "results"]
 GONE = f"/rest/fit/{new_id()}"
@@ -201,6 +202,30 @@ def test_a_deleted_job_is_gone_and_the_answer_leads_to_a_short_list(client, by_f
 
 
 # -- parameters
+
+
+@pytest.mark.parametrize(
+    ("method", "child", "form", "mark"),
+    [
+        ("POST", "/phase", {"PHASE": "ABORT"}, Mark.ABORT_REQUESTED),
+        ("POST", "", {"ACTION": "DELETE"}, Mark.DOOMED),
+        ("DELETE", "", None, Mark.DOOMED),
+    ],
+)
+@pytest.mark.parametrize("error", [UnknownDefinition("gone"), OpusError("damaged")])
+def test_a_job_can_be_stopped_and_removed_whatever_became_of_its_description(
+    site, client, monkeypatch, error, method, child, form, mark
+):
+    job = client.create("/rest/echo", text="hi")
+    site.run(job)
+
+    def read(ref):
+        raise error
+
+    monkeypatch.setattr(site.parts.catalogue, "read", read)
+    assert client(method, job + child, form=form).status == 303
+    assert mark in site.storage.read(job.rpartition("/")[2], doomed=True).marks
+    assert client.post(f"{job}/parameters", form={"text": "ho"}).status in (404, 500)
 
 
 def test_parameters_change_while_pending_and_not_later(client):

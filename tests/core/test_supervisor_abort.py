@@ -264,6 +264,102 @@ def test_a_destruction_time_that_was_put_off_in_time_counts(site: Site, monkeypa
     assert not site.read(job).doomed
 
 
+def expire(site: Site, job: Job) -> None:
+    site.ask(job, lambda job, now: lifecycle.set_destruction(job, now, latest=None))
+
+
+def put_off(site: Site, job: Job) -> None:
+    later = now() + timedelta(days=1)
+    site.ask(job, lambda job, now: lifecycle.set_destruction(job, later, latest=None))
+
+
+def archiving(site: Site, *, archive: bool = True) -> Job:
+    """A job with results, and a site that archives; nobody destroys by itself."""
+    site.settings = site.settings.__class__(policy=site.settings.policy, archive=archive)
+    supervisor._REAP_INTERVAL = 3600.0  # the fixture puts it back
+    return released(site)
+
+
+@pytest.mark.parametrize("when", ["before", "after", "after a crash"])
+def test_a_record_never_names_results_that_are_not_there(site: Site, monkeypatch, when) -> None:
+    job = archiving(site)
+    reaper = site._supervisors[0]._reaper
+    folders = reaper._desk.folders
+    remove = folders.remove_results
+
+    def overtaken(job_id: str) -> None:
+        if when == "before":
+            put_off(site, job)
+        remove(job_id)
+        if when == "after":
+            put_off(site, job)
+        if when == "after a crash":
+            raise OSError("killed")
+
+    monkeypatch.setattr(folders, "remove_results", overtaken)
+    expire(site, job)
+    reaper.destroy_expired()
+    if when == "after a crash":
+        put_off(site, job)
+    found = site.read(job)
+    assert found.results == ()
+    assert not (site.folders.path(job.id) / "results").exists()
+    assert found.phase is (Phase.COMPLETED if when == "after a crash" else Phase.ARCHIVED)
+
+
+def test_archiving_is_repeated_after_a_crash(site: Site, monkeypatch) -> None:
+    job = archiving(site)
+    reaper = site._supervisors[0]._reaper
+
+    def refuse(job_id: str) -> None:
+        raise OSError("killed")
+
+    expire(site, job)
+    with monkeypatch.context() as patched:
+        patched.setattr(reaper._desk.folders, "remove_results", refuse)
+        reaper.destroy_expired()
+    assert site.read(job).phase is Phase.COMPLETED
+    reaper.destroy_expired()
+    assert site.read(job).phase is Phase.ARCHIVED
+    assert not (site.folders.path(job.id) / "results").exists()
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_results_of_a_job_whose_destruction_was_put_off_in_time_stay(
+    site: Site, monkeypatch, archive
+) -> None:
+    job = archiving(site, archive=archive)
+    reaper = site._supervisors[0]._reaper
+    change = type(reaper._desk).change
+
+    def overtaken(desk, job, rule, *, due):
+        put_off(site, job)
+        return change(desk, job, rule, due=due)
+
+    monkeypatch.setattr(type(reaper._desk), "change", overtaken)
+    expire(site, job)
+    reaper.destroy_expired()
+    found = site.read(job)
+    assert (found.phase, [one.id for one in found.results]) == (Phase.COMPLETED, ["plot"])
+    assert (site.folders.path(job.id) / "results" / "plot").exists()
+
+
+def test_a_job_that_is_deleted_while_it_is_archived_is_not_archived(
+    site: Site, monkeypatch
+) -> None:
+    job = archiving(site)
+    reaper = site._supervisors[0]._reaper
+    folders = reaper._desk.folders
+    remove = folders.remove_results
+    monkeypatch.setattr(
+        folders, "remove_results", lambda job_id: (site.delete(job), remove(job_id))
+    )
+    expire(site, job)
+    reaper.destroy_expired()
+    site.until_removed(job)
+    assert site.phases(job)[-2:] == [Phase.COMPLETED, None]
+
+
 def test_a_cluster_that_is_down_holds_up_its_own_jobs_and_no_others(
     site: Site, monkeypatch
 ) -> None:

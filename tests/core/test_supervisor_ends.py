@@ -230,6 +230,26 @@ def test_a_held_job_that_stays_held_can_be_asked_for_again(site: Site) -> None:
         site.until(job, lambda one: not one.marks, "the wish was passed on")
 
 
+def test_a_job_that_never_began_is_sealed_before_it_is_said_to_be_over(site: Site) -> None:
+    """A submission that nobody knows of may still arrive."""
+    site.cluster.runs_at_once = False
+    site.supervisor()
+    job = site.job()
+    live = site.until_work(job, Work.LIVE)
+    site.cluster.broken["seal"] = BackendUnavailable("no answer")
+    site.cluster.says[live.native_ids[0]] = ended(Cause.CANCELLED)
+    eventually(lambda: site.cluster.calls["seal"], "it was to be sealed")
+    assert site.read(job).phase is Phase.QUEUED
+    late = Submission("99", site.tag(job.id), site.folders.path(job.id))
+    site.cluster.submissions["99"] = late
+    late.begin()
+    eventually(lambda: site.folders.links(job.id).begun, "it was faster")
+    site.cluster.broken.clear()
+    site.storage.pass_time(5)
+    done = site.until_released(job, Phase.COMPLETED)
+    assert done.native_ids == ("99",)
+
+
 # -- by nobody
 
 

@@ -23,7 +23,9 @@ from opus_core.errors import ConfigError, SubmitDeferred, SubmitRejected
 from opus_core.folder import Folders
 from opus_core.job import DefinitionRef, Job, new_id, now
 from opus_manager_local import LocalManager, LocalOptions
+from opus_manager_local.launcher import spawn
 from opus_manager_local.processes import Process, tree
+from opus_manager_local.records import Record
 
 Make = Callable[..., LocalManager]
 Prepare = Callable[..., Task]
@@ -276,6 +278,52 @@ def test_a_wrapper_that_never_claims_is_given_up(make: Make, prepare: Prepare) -
 
 
 # --- the queue ---
+
+
+def test_a_record_is_on_the_disk_before_anything_is_started(
+    make: Make, prepare: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = make()
+    task = prepare("exit 0")
+    on_disk: list[Path | int] = []  # files by what they are, folders with what is in them
+    fsync, launch = os.fsync, spawn
+
+    def sync(descriptor: int) -> None:
+        fsync(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").resolve()
+        on_disk.append(path.stat().st_ino)
+        on_disk.extend(path.iterdir() if path.is_dir() else [])
+
+    def launched(record: Record, options: LocalOptions, log: Path) -> Process:
+        (written,) = [one for one in (tmp_path / "local" / "records").iterdir() if one.stem]
+        assert record.tag in written.name
+        assert written.stat().st_ino in on_disk, "its content"
+        assert written in on_disk, "its name"
+        on_disk.append(0)
+        return launch(record, options, log)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr("opus_manager_local.manager.spawn", launched)
+    manager.start(task)
+    assert 0 in on_disk, "it was started"
+    assert wait_end(manager, task).cause is Cause.OK
+
+
+def test_as_many_jobs_run_as_there_are_cores_if_nothing_else_is_said(
+    make: Make, prepare: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 2, 5})  # of more than these
+    assert LocalOptions().max_jobs == 0
+    manager = make(max_jobs=0)
+    tasks = [prepare("sleep 60") for _ in range(5)]
+    for task in tasks:
+        manager.start(task)
+    refs = [task.ref for task in tasks]
+    running = [Kind.RUNNING] * 3
+    wait_for(
+        lambda: [one.kind for one in manager.get_status(refs).values()][:3] == running, seconds=30
+    )
+    assert [one.kind for one in manager.get_status(refs).values()][3:] == [Kind.QUEUED] * 2
 
 
 def test_at_most_max_jobs_run_and_the_rest_go_first_in_first_out(

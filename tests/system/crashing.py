@@ -47,15 +47,6 @@ def after(
     object.__setattr__(owner, name, wrapped)
 
 
-def before(owner: Any, name: str, kill: Callable[[], None]) -> None:
-    """Die when `owner.name` is called."""
-
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        kill()
-
-    object.__setattr__(owner, name, wrapped)
-
-
 def saved(work: Work) -> Callable[[Any, Any], bool]:
     return lambda job, args: isinstance(job, Job) and job.work is work and not job.marks
 
@@ -91,8 +82,29 @@ def hang_and_die(opus: Opus, kill: Callable[[], None]) -> None:
     object.__setattr__(opus.manager, "start", start)
 
 
+def run_committed(opus: Opus, kill: Callable[[], None]) -> None:
+    """With the job itself, or later by PHASE=RUN."""
+    for method in ("add", "save"):
+        after(opus.storage, method, saved(Work.WANTED), kill)
+
+
+def half_fetched(opus: Opus, kill: Callable[[], None]) -> None:
+    """Die when the first of several results has been collected."""
+    original = opus.folders.open_file
+    opened: list[str] = []
+
+    def open_file(job_id: str, *parts: str) -> Any:
+        if parts[0] == "results":
+            if opened:
+                kill()
+            opened.append(parts[1])
+        return original(job_id, *parts)
+
+    object.__setattr__(opus.folders, "open_file", open_file)
+
+
 POINTS: dict[str, Callable[[Opus, Callable[[], None]], None]] = {
-    "RUN committed": lambda o, kill: after(o.storage, "add", saved(Work.WANTED), kill),
+    "RUN committed": run_committed,
     "folder written": lambda o, kill: after(o.folders, "write", always, kill),
     "STARTING saved": lambda o, kill: after(o.storage, "save", saved(Work.STARTING), kill),
     "scheduler has it, id not saved": lambda o, kill: after(o.manager, "start", always, kill),
@@ -101,7 +113,7 @@ POINTS: dict[str, Callable[[Opus, Callable[[], None]], None]] = {
     "started": lambda o, kill: link_made(o, lambda one: one.begun, kill),
     "exit made": lambda o, kill: link_made(o, lambda one: one.exit is not None, kill),
     "end saved": lambda o, kill: after(o.storage, "save", saved(Work.ENDED), kill),
-    "results half fetched": lambda o, kill: before(o.manager, "get_results", kill),
+    "results half fetched": half_fetched,
     "results in place": lambda o, kill: after(o.folders, "note_results", always, kill),
     "cluster has forgotten it": lambda o, kill: after(o.manager, "delete", always, kill),
     "abort_requested": lambda o, kill: after(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import time
 import urllib.request
@@ -108,10 +109,14 @@ def test_a_supervisor_in_another_process_picks_a_job_up_within_a_second(tmp_path
         apart.start("supervise")
         first = apart.create("ledger", {"ledger": str(tmp_path / "first")})
         apart.wait(first)
-        begin = time.monotonic()
-        apart.create("ledger", {"ledger": str(tmp_path / "second")})
-        eventually(lambda: runs(tmp_path / "second"))
-        assert time.monotonic() - begin < 1.5  # a second, and the start of a process
+        took = []
+        for number in range(5):
+            ledger = tmp_path / f"ledger {number}"
+            begin = time.monotonic()
+            apart.create("ledger", {"ledger": str(ledger)})
+            eventually(lambda ledger=ledger: runs(ledger))
+            took.append(time.monotonic() - begin)
+        assert statistics.median(took) < 1.0, took
 
 
 def test_without_a_supervisor_the_server_says_so(tmp_path):

@@ -27,7 +27,14 @@ from opus_core.backends import Bundle, Jdl
 from opus_core.below import Below
 from opus_core.definition import DEFINITION_NAME, JobDefinition, check_definition
 from opus_core.drafts import Draft, Drafts
-from opus_core.errors import BadRequest, Conflict, NotAllowed, OpusError, UnknownDefinition
+from opus_core.errors import (
+    BadRequest,
+    Conflict,
+    NotAllowed,
+    OpusError,
+    Unavailable,
+    UnknownDefinition,
+)
 from opus_core.job import DefinitionRef
 from opus_core.shelf import Shelf, numbers, read_meta, under, unix
 from opus_core.values import check_limits
@@ -140,7 +147,8 @@ class Catalogue:
 
     def read(self, ref: DefinitionRef) -> JobDefinition:
         """A version as it was published. Raises `UnknownDefinition`; `PluginError` if the format
-        it was written in is no longer installed."""
+        it was written in is no longer installed; `Unavailable` if it is there and the disk, or
+        its permissions, do not let it be read."""
         with self._lock:
             if ref in self._cache:
                 self._cache.move_to_end(ref)
@@ -284,6 +292,8 @@ class Catalogue:
         """Whether that version says the same; one that cannot be read any more does not."""
         try:
             return self.read(ref) == definition
+        except Unavailable:
+            raise
         except OpusError:
             return False
 
@@ -314,6 +324,10 @@ class Catalogue:
         except FileNotFoundError as error:
             raise UnknownDefinition(
                 f"there is no version {ref.number} of a job {ref.name[:200]!r}"
+            ) from error
+        except OSError as error:
+            raise Unavailable(
+                f"version {ref.number} of {ref.name[:200]!r} cannot be read: {error.strerror}"
             ) from error
 
 

@@ -142,13 +142,18 @@ def doom(job: Job, *, now: datetime) -> Job:
 def archive(job: Job, *, now: datetime) -> Job:
     """Destruction with archive: one step towards ARCHIVED. First over, then released, then this;
     results are removed by then and the destruction time is cleared."""
-    if job.phase is Phase.ARCHIVED:
+    if job.doomed or job.phase is Phase.ARCHIVED:
         return job
     if not job.phase.over:
         return abort(job, now=now)
     if job.work not in (Work.NONE, Work.RELEASED):
         return job
     return replace(job, phase=Phase.ARCHIVED, results=(), destruction=None)
+
+
+def emptied(job: Job) -> Job:
+    """Its results are about to be removed for good; none are offered from the save of this on."""
+    return replace(job, results=())
 
 
 def set_execution_duration(job: Job, seconds: int, *, longest: int) -> Job:
@@ -463,16 +468,17 @@ def exited(job: Job, exit_: Exit, status: Status | None, policy: Policy, *, now:
         case "requeued":
             message = "the cluster restarted it after it had begun; run it again"
             return _end(over, Phase.ERROR, instant, message, again=True)
+    short_of_memory = exit_.oom or cause is Cause.MEMORY
     memory = "memory limit exceeded; ask for more memory"
     if exit_.code == 0 and exit_.signal is None:
-        if cause is Cause.MEMORY:
+        if short_of_memory:
             return _end(over, overuse, instant, memory)
         return _enter(over, Phase.EXECUTING)
     if exit_.signal is not None:
         message = f"the script was ended by signal {exit_.signal}"
     else:
         message = f"the script ended with exit code {exit_.code}"
-    if cause is Cause.MEMORY:
+    if short_of_memory:
         message = f"{message}: {memory}"
     return _end(over, Phase.ERROR, instant, message)
 

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from opus_core import disk
 from opus_core.job import cut
 
 SEALED: Final = "sealed"
@@ -36,6 +38,7 @@ class Exit:
     reason: str = ""  # "limit", "term", "requeued", or none
     started: datetime | None = None
     ended: datetime | None = None
+    oom: bool = False  # the kernel has killed some of what it had started, for want of memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,8 @@ def seal(folder: Path) -> Links:
     """Make sure that nothing of this job begins any more, if it has not begun; idempotent.
 
     The answer tells who won: `sealed` or, if the script was faster, `begun`. A folder that is
-    gone is sealed, since a wrapper never runs without one.
+    gone is sealed, since a wrapper never runs without one. On the disk when this returns: whoever
+    was told that the job is sealed lets it be forgotten.
     """
     for name in ("claim", "started"):
         try:
@@ -92,7 +96,11 @@ def seal(folder: Path) -> Links:
             return Links(claimant=SEALED)
         else:
             break
-    return peek(folder)
+    found = peek(folder)
+    if found.sealed:
+        with suppress(FileNotFoundError):
+            disk.sync(folder)
+    return found
 
 
 def _target(link: Path) -> str | None:
@@ -142,6 +150,7 @@ def parse_exit(data: bytes) -> Exit | None:
             reason=fields.get("reason", ""),
             started=_instant(fields.get("started", "")),
             ended=_instant(fields.get("ended", "")),
+            oom=fields.get("oom") == "1",
         )
     except (ValueError, OverflowError):
         return None

@@ -207,6 +207,18 @@ class JobService:
         """The description the job was made from, as it was then."""
         return self._catalogue.read(job.definition)
 
+    def understand(self, job: Job, form: Form) -> validation.Request:
+        """What a form about the job asks for.
+
+        Its description is read only for words that it may know: a job can be stopped and removed
+        whatever has become of that.
+        """
+        if validation.only_controls(form):
+            definition = JobDefinition(name=job.definition.name)
+        else:
+            definition = self.definition_of(job)
+        return validation.split(form, definition, self.run_options)
+
     def get_list(self, user: User, query: JobQuery) -> Iterator[JobSummary]:
         """The jobs that the user may see."""
         visible = self._policy.visible(user, query)
@@ -408,7 +420,8 @@ class JobService:
         """A wrapper, or a completion script of the cluster, says that something happened.
 
         It changes nothing: the supervisor is only asked to look. `trusted` addresses need no
-        token. Answers how many jobs were meant; `NotAllowed` without a right token.
+        token. Answers how many jobs were meant; `NotAllowed` without a right token, which is
+        right as long as the cluster has not forgotten the job.
         """
         subject = fields.get("jobid", "")
         tag = subject if subject.startswith("opus-") else self._tag(subject)
@@ -416,14 +429,21 @@ class JobService:
         right = hmac.compare_digest(
             token.encode("utf-8", "replace"), self._data_dir.event_token(tag).encode()
         )
-        if not subject or not (trusted or right):
-            raise NotAllowed("a job event needs the token that the job was given")
-        found = self._storage.poke("event", job_id=tag.rpartition("-")[2])
+        job_id = tag.rpartition("-")[2]
+        if not subject or not (trusted or (right and self._expects_events(job_id))):
+            raise NotAllowed("a job event needs the token of a job that is not over")
+        found = self._storage.poke("event", job_id=job_id)
         if not found and trusted:
             found = self._storage.poke("event", native_id=subject)
         if found:
             self._on_change()
         return found
+
+    def _expects_events(self, job_id: str) -> bool:
+        try:
+            return self._storage.read(job_id, doomed=True).work is not Work.RELEASED
+        except UnknownJob:
+            return False
 
     # -- who may
 

@@ -121,6 +121,11 @@ def split(
     )
 
 
+def only_controls(form: Form) -> bool:
+    """No description is needed to tell what the form says."""
+    return not form.uploads and all(name.upper() in CONTROLS for name, _ in form.values)
+
+
 def meanings(
     definition: JobDefinition, run_options: Sequence[ParameterDescription] = ()
 ) -> Meanings:

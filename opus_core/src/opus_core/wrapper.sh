@@ -34,6 +34,30 @@ group_lives() { # whether the script's process group has a process that is not a
   return 1
 }
 
+# The kernel counts in each cgroup what it has killed for want of memory. Only where we are alone in
+# one to begin with, as under SLURM, is that what the script has started, and nobody else's.
+find_cgroup() { # MOUNT: set $counts to the file that has the count; empty if there is none
+  local names path processes=''
+  counts=''
+  while IFS=: read -r _ names path; do
+    case ,$names, in
+      ,,) [[ $counts ]] || counts=$1$path/memory.events ;;
+      *,memory,*) counts=$1/memory$path/memory.oom_control ;;
+    esac
+  done </proc/self/cgroup
+  IFS= read -r -d '' processes <"${counts%/*}/cgroup.procs"
+  [[ $processes == "$$"$'\n' ]] || counts=''
+} 2>/dev/null
+
+set_killed() { # set $killed to how many it has killed so far; empty if nobody counts
+  local word number
+  killed=''
+  [[ $counts ]] || return
+  while read -r word number; do
+    [[ $word == oom_kill ]] && killed=$number
+  done <"$counts"
+} 2>/dev/null
+
 # A script can take even our own permissions away; FLAGS says which have to be there again.
 give_back() { # FLAGS NAME
   [[ -L $2 || ! -e $2 || -r $2 && -w $2 && ($1 != *x* || -x $2) ]] || chmod "$1" -- "$2"
@@ -46,14 +70,21 @@ make_link() { # TARGET NAME: set $standing to the target that NAME has now
   ln -sT -- "$1" "$2" 2>/dev/null || standing=$(readlink -- "$2")
 }
 
+# What a power cut must not take back: the links before the script does anything, or it could be
+# started again; and the results before `exit` says that all is well. It is tried and no more:
+# coreutils before 8.24 write out whatever the machine has, some file systems refuse.
+make_durable() { # FILE_OR_FOLDER...
+  sync -- "$@" 2>/dev/null
+}
+
 # The record takes the place of blanks that were written before the script began, so that a disk
 # which is full by now cannot lose it. The first `exit` stands: ln does not replace.
 make_exit() { # CODE: how the script ended, empty if it never began
   local signal=
   ((${1:-0} > 128)) && kill -l "$(($1 - 128))" >/dev/null 2>&1 && signal=$(($1 - 128))
   set_now
-  printf 'claimant=%s\ncode=%s\nsignal=%s\nreason=%s\nstarted=%s\nended=%s\nend=exit\n' \
-    "$OPUS_CLAIMANT" "$1" "$signal" "$reason" "$started" "$now" 1<>"$draft"
+  printf 'claimant=%s\ncode=%s\nsignal=%s\nreason=%s\nstarted=%s\nended=%s\noom=%s\nend=exit\n' \
+    "$OPUS_CLAIMANT" "$1" "$signal" "$reason" "$started" "$now" "$oom" 1<>"$draft"
   ln -T -- "$draft" exit 2>/dev/null
 }
 
@@ -149,7 +180,7 @@ post_later() { # PHASE
 main() {
   local reason='' script='' killer='' timer='' interrupted started='' now stat birth standing
   local folder=$OPUS_FOLDER grace=$OPUS_GRACE duration=0 event_url='' event_form='' boot entry code
-  local draft self first command outputs=() files=()
+  local draft self first command outputs=() files=() counts killed before='' oom=''
   declare -gA OPUS_VALUES=()
   trap 'stop term' TERM INT HUP
   trap 'stop limit' ALRM
@@ -195,6 +226,10 @@ main() {
     make_exit ''
     leave 0 "left, since the script was started by $standing"
   fi
+  [[ $reason ]] || make_durable .
+  find_cgroup /sys/fs/cgroup
+  set_killed
+  before=$killed
   set_now
   started=$now
   if [[ ! $reason ]]; then
@@ -230,6 +265,9 @@ main() {
     [[ $killer ]] && kill -KILL -- "-$killer" 2>/dev/null
   fi
 
+  set_killed
+  [[ $killed && $killed != "$before" ]] && oom=1
+
   give_back u+rwx "$folder"
   for entry in work results; do give_back u+rwx "$entry"; done
   for entry in stdout stderr progress; do give_back u+rw "$entry"; done
@@ -241,7 +279,9 @@ main() {
       give_back u+rw "work/$entry"
       files+=("work/$entry")
     done
-    ((${#files[@]})) && mv -f -t results -- "${files[@]}"
+    if ((${#files[@]})) && mv -f -t results -- "${files[@]}" && [[ $code == 0 && ! $reason ]]; then
+      make_durable "${files[@]/#work/results}" results
+    fi
   fi
   make_exit "$code"
 

@@ -7,7 +7,6 @@ from typing import Final
 
 import bottle
 
-from opus_core import validation
 from opus_core.errors import BadRequest, NotAllowed, NotFound
 from opus_core.forms import Form
 from opus_core.job import Job
@@ -86,7 +85,7 @@ def _changed(asked: Asked, job: Job, form: Form, needed: Sequence[str]) -> bottl
     names = {key.upper() for key, _ in form.values}
     if needed and not names.intersection(needed):
         raise BadRequest(f"{needed[0]} is missing; send it in a form")
-    request = validation.split(form, service.definition_of(job), service.run_options)
+    request = service.understand(job, form)
     controls = request.controls
     if controls.action == "DELETE":
         return delete_job(asked, name, job.id)

@@ -36,6 +36,7 @@ from opus_core.supervisor.pool import Pool
 from opus_core.supervisor.reap import Reaper
 from opus_core.supervisor.submit import Submitter
 from opus_core.supervisor.tenure import NotActing, Tenure
+from opus_core.supervisor.trouble import UNFORESEEN, Trouble
 
 __all__ = ["Settings", "Supervisor", "check_instance"]
 
@@ -76,6 +77,7 @@ class Supervisor:
             data_dir=data_dir,
             tenure=self._tenure,
             settings=settings,
+            trouble=Trouble(storage),
             changed=self._saved,
         )
         self._inputs = Inputs(self._desk)
@@ -151,6 +153,7 @@ class Supervisor:
                 if begin >= next_reap:
                     next_reap = begin + _REAP_INTERVAL
                     self._reap_pool.give("expired", self._reaper.destroy_expired)
+                    self._reap_pool.give("trouble", self._desk.trouble.review)
                 if begin >= next_sweep:
                     next_sweep = begin + _SWEEP_INTERVAL
                     self._reap_pool.give("sweep", self._sweep)
@@ -216,18 +219,20 @@ class Supervisor:
             job = self._desk.fresh(job_id)  # it may have stood in line for long
             if job is not None:
                 attend(job)
+            self._desk.trouble.past(job_id)
         except (NotActing, UnknownJob):
             log.debug("job=%s is no longer ours to drive", job_id)
         except Unavailable as error:
             log.warning("job=%s has to wait: %s", job_id, error.sentence)
-            self._penalise(job_id)
+            self._penalise(job_id, error.sentence)
         except Exception:
             log.exception("job=%s could not be attended to", job_id)
-            self._penalise(job_id)
+            self._penalise(job_id, UNFORESEEN)
 
-    def _penalise(self, job_id: str) -> None:
+    def _penalise(self, job_id: str, sentence: str) -> None:
         with self._lock:
             self._penalties[job_id] = time.monotonic() + _PENALTY
+        self._desk.trouble.met(job_id, sentence)
 
     def _refresh(self, job_id: str) -> None:
         """Somebody reads the job's output or its scheduler's record: bring what is new."""

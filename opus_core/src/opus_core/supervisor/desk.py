@@ -17,8 +17,9 @@ from opus_core.definitions import Catalogue
 from opus_core.errors import Conflict, UnknownJob
 from opus_core.fetching import Fetch
 from opus_core.folder import Folders
-from opus_core.job import Job, Phase
+from opus_core.job import DefinitionRef, Job, Phase
 from opus_core.supervisor.tenure import NotActing, Tenure
+from opus_core.supervisor.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,9 @@ class Desk:
     data_dir: DataDir
     tenure: Tenure
     settings: Settings
+    trouble: Trouble
     changed: Callable[[str], None]  # told the id of every job that was saved
+    unread: set[DefinitionRef] = field(default_factory=set)  # and the log says so
 
     def change(
         self,
@@ -120,9 +123,26 @@ class Desk:
             return None
         return Event(url=self.settings.event_url, token=self.data_dir.event_token(job.tag))
 
-    def task(self, job: Job) -> Task:
-        """All a manager needs of the job."""
-        return self.folders.task(job, self.definition(job), event=self.event(job))
+    def task(self, job: Job, definition: JobDefinition | None = None) -> Task:
+        """All a manager needs of the job, which was made from `definition`.
+
+        Where that is not given and cannot be read, its name stands in for it: whatever has become
+        of it, the job can be looked at, stopped and forgotten. To start it or to fetch its results
+        takes the description itself.
+        """
+        if definition is None:
+            definition = self._definition_or_name(job)
+        return self.folders.task(job, definition, event=self.event(job))
+
+    def _definition_or_name(self, job: Job) -> JobDefinition:
+        name, number = job.definition.name, job.definition.number
+        try:
+            return self.definition(job)
+        except Exception as error:
+            if job.definition not in self.unread:
+                self.unread.add(job.definition)
+                log.error("definition=%s/%d its jobs go on without it: %s", name, number, error)
+            return JobDefinition(name=name)
 
     def ours(self, job: Job) -> bool:
         """The job is the configured manager's; another's waits until that one is back."""

@@ -8,7 +8,8 @@ from dataclasses import replace
 from opus_core import job as jobs
 from opus_core import lifecycle
 from opus_core.backends import Links, Task
-from opus_core.errors import NotFound, Unavailable
+from opus_core.definition import JobDefinition
+from opus_core.errors import NotFound, OpusError, PluginError, Unavailable
 from opus_core.job import Job, Phase, Result, Work
 from opus_core.supervisor.desk import Desk, pause
 from opus_core.supervisor.submit import ref_of
@@ -36,7 +37,7 @@ class Fetcher:
                 job = self._fetch(job, task, links)
             desk.tenure.must()
             desk.manager.delete(task)
-        except Unavailable as error:
+        except (Unavailable, PluginError) as error:
             self._try_again(job, error.sentence)
             return
         desk.change(job, lifecycle.released, due=0.0)
@@ -74,13 +75,11 @@ class Fetcher:
         results: tuple[Result, ...] = ()
         failure = ""
         if links.begun or links.exit is not None:
+            definition, failure = self._definition(job)
             desk.tenure.must()
-            desk.manager.get_results(task)
-            collected = desk.folders.results(job, desk.definition(job))
-            results = collected.results
-            if collected.missing:
-                names = ", ".join(collected.missing)
-                failure = f"the script ended well but did not write what it has to: {names}"
+            desk.manager.get_results(desk.task(job, definition))
+            if definition is not None:
+                results, failure = self._collect(job, definition)
             self._note(job, results)
         else:
             failure = "the job's folder has been removed; run it again"
@@ -91,6 +90,27 @@ class Fetcher:
             return lifecycle.fetched(job, results, links.exit, now=jobs.now())
 
         return job if rule(job) == job else desk.change(job, rule, due=0.0)
+
+    def _definition(self, job: Job) -> tuple[JobDefinition | None, str]:
+        """What says which results there are; or why nobody can say that any more."""
+        try:
+            return self._desk.definition(job), ""
+        except (Unavailable, PluginError):
+            raise  # to be mended, and then the results can be had
+        except OpusError as error:
+            gone = "the job's description, which says what its results are, cannot be read any more"
+            return None, f"{gone}: {error.sentence}"
+
+    def _collect(self, job: Job, definition: JobDefinition) -> tuple[tuple[Result, ...], str]:
+        """The job's results, and why it has failed, if one that has to be there is not."""
+        collected = self._desk.folders.results(job, definition)
+        if not collected.missing:
+            return collected.results, ""
+        names = ", ".join(collected.missing)
+        return (
+            collected.results,
+            f"the script ended well but did not write what it has to: {names}",
+        )
 
     def _note(self, job: Job, results: tuple[Result, ...]) -> None:
         try:

@@ -91,7 +91,7 @@ class Judge:
 
     def _act(self, job: Job, links: Links, status: Status | None, task: Task) -> list[Rule]:
         """Do what the job's marks ask for, and say what becomes of it."""
-        present, policy = jobs.now(), self._desk.settings.policy
+        present = jobs.now()
         rules: list[Rule] = []
         if links.begun and job.started is None:
             rules.append(partial(lifecycle.begun, instant=present, now=present))
@@ -102,10 +102,7 @@ class Judge:
         if status.kind is Kind.GONE:
             return [*rules, self._gone(job, status, task)]
         if status.kind is Kind.ENDED:
-            return [
-                *rules,
-                lambda job: lifecycle.ended_by_scheduler(job, status, policy, now=present),
-            ]
+            return [*rules, self._over(job, links, status, task)]
         if status.kind is Kind.HELD and Mark.RESUME_REQUESTED in job.marks:
             self._desk.tenure.must()
             for ref in refs_of(job):
@@ -141,6 +138,20 @@ class Judge:
         for ref in refs_of(job):
             self._desk.manager.abort(ref)
         return [partial(lifecycle.aborting, now=present)]
+
+    def _over(self, job: Job, links: Links, status: Status, task: Task) -> Rule:
+        """The scheduler says that it is over. What has not begun is sealed before that is said of
+        the job, for a submission that nobody knows of may still arrive."""
+        desk, present = self._desk, jobs.now()
+
+        def rule(job: Job) -> Job:
+            return lifecycle.ended_by_scheduler(job, status, desk.settings.policy, now=present)
+
+        if links.begun or rule(job).work is Work.LIVE:
+            return rule
+        desk.tenure.must()
+        # One that was faster than the seal has the claim by now, and is what the job is.
+        return (lambda job: job) if desk.manager.seal(task).begun else rule
 
     def _gone(self, job: Job, status: Status, task: Task) -> Rule:
         """Neither the scheduler nor its history knows it: wait a grace time, seal, then say so."""

@@ -205,8 +205,8 @@ class Poller:
                 if desk.ours(job):
                     tasks[job.id] = desk.task(job)
             except Exception:
-                log.exception("job=%s its description cannot be read", job.id)
-                self._put_off(job)
+                log.exception("job=%s cannot be looked at", job.id)
+                self._stumble(job, due=job.id in due)
         found = [job for job in found if job.id in tasks]
         if not found:
             return
@@ -219,6 +219,9 @@ class Poller:
                     self._put_off(job)
             return
         seen = {job.id: links[job.tag] for job in found if job.tag in links}
+        for job in found:
+            if job.id not in seen:
+                self._stumble(job, due=job.id in due)
         found = [job for job in found if job.id in seen]
         if ask:
             doubtful = [
@@ -246,7 +249,9 @@ class Poller:
                 self._put_off(job)
             except Exception:
                 log.exception("job=%s could not be judged", job.id)
-                self._put_off(job)
+                self._stumble(job, due=job.id in due)
+            else:
+                desk.trouble.past(job.id)
 
     def _peek(self, tasks: Sequence[Task]) -> dict[str, Links]:
         """The links of all; one folder that cannot be read must not hide the others."""
@@ -274,6 +279,11 @@ class Poller:
         for ref, status in answers.items():
             known.setdefault(refs[ref], {})[ref.native_id] = status
         return known
+
+    def _stumble(self, job: Job, *, due: bool) -> None:
+        """Nobody has foreseen this; one that has met it before is looked at again anyway."""
+        if self._desk.trouble.met(job.id) or due:
+            self._put_off(job)
 
     def _put_off(self, job: Job) -> None:
         """Look at the job again in a while; a poll may do so before."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from opus_core import job as jobs
 from opus_core import lifecycle
@@ -59,18 +60,18 @@ class Reaper:
         job = desk.fresh(job_id)
         if job is None or job.doomed or job.version != version:
             return False  # whoever changed it may have put its destruction off
-        destruction = job.destruction
         rule = self._archive if desk.settings.archive else self._doom
         after = rule(job)
         if after == job:
             self._waiting.add(job_id)  # it is being aborted or fetched; its turn comes after that
             return False
         try:
+            last = _unless_put_off(job, rule)
             if after.phase is Phase.ARCHIVED:
-                desk.folders.remove_results(job_id)
-            desk.change(
-                job, lambda job: rule(job) if job.destruction == destruction else job, due=0
-            )
+                if not self._empty(job):
+                    return False
+                last = rule if job.results else last
+            desk.change(job, last, due=0)
         except (NotActing, UnknownJob):
             return False
         except Exception:
@@ -79,8 +80,28 @@ class Reaper:
             return False
         return True
 
+    def _empty(self, job: Job) -> bool:
+        """Remove the results of a job; False if its destruction was put off in time.
+
+        First they are no longer offered, so that the record never names what is not there. Whoever
+        puts its destruction off after that is too late.
+        """
+        desk = self._desk
+        if job.results:
+            emptied = desk.change(job, _unless_put_off(job, lifecycle.emptied), due=0)
+            if emptied.results:
+                return False
+        desk.tenure.must()
+        desk.folders.remove_results(job.id)
+        return True
+
     def _doom(self, job: Job) -> Job:
         return lifecycle.doom(job, now=jobs.now())
 
     def _archive(self, job: Job) -> Job:
         return lifecycle.archive(job, now=jobs.now())
+
+
+def _unless_put_off(given: Job, rule: Callable[[Job], Job]) -> Callable[[Job], Job]:
+    """The rule for a job whose destruction is still at the same instant."""
+    return lambda job: rule(job) if job.destruction == given.destruction else job

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from opus_core import job as jobs
 from opus_core import lifecycle
 from opus_core.backends import Ref
+from opus_core.definition import JobDefinition
 from opus_core.errors import (
     BackendUnavailable,
     BadRequest,
@@ -43,12 +44,8 @@ class Submitter:
 
     def _submit(self, job: Job) -> None:
         desk = self._desk
-        try:
-            definition = desk.definition(job)
-        except Unavailable:
-            raise
-        except OpusError as error:
-            self._reject(job, f"the job's description cannot be read any more: {error.sentence}")
+        definition = self._definition(job)
+        if definition is None:
             return
         if desk.disk_is_full():
             self._put_off(job, "the server's disk is full; waiting for space", _DISK_PAUSE)
@@ -68,7 +65,21 @@ class Submitter:
         except (BadRequest, NotFound) as error:
             self._reject(job, f"the job cannot be run: {error.sentence}")
             return
-        self._start(job)
+        except OSError as error:
+            raise Unavailable(
+                f"its folder cannot be written: {error.strerror}; the server's admin can mend that"
+            ) from error
+        self._start(job, definition)
+
+    def _definition(self, job: Job) -> JobDefinition | None:
+        """What the job is made from; None, and it is rejected, if that is gone for good."""
+        try:
+            return self._desk.definition(job)
+        except Unavailable:
+            raise
+        except OpusError as error:
+            self._reject(job, f"the job's description cannot be read any more: {error.sentence}")
+            return None
 
     def _reject(self, job: Job, message: str) -> None:
         self._desk.change(job, lambda job: lifecycle.reject(job, message, now=jobs.now()), due=0.0)
@@ -78,7 +89,7 @@ class Submitter:
         self._desk.storage.note(job.id, {"waiting": reason})
         self._desk.change(job, lambda job: job, due=seconds)
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: Job, definition: JobDefinition) -> None:
         """Save STARTING, then call the manager, then save what it said."""
         desk = self._desk
         try:
@@ -87,7 +98,7 @@ class Submitter:
             return  # aborted or deleted in between: nothing starts
         if job.abort_requested or job.doomed:
             return  # still STARTING, and due: it will be sealed
-        task = desk.task(job)
+        task = desk.task(job, definition)
         desk.tenure.must()
         try:
             native_id = desk.manager.start(task)
@@ -145,7 +156,9 @@ class Submitter:
         if found:
             self._adopt(job, *found)
         elif self._definitely_none(job):
-            self._start(job)
+            definition = self._definition(job)
+            if definition is not None:
+                self._start(job, definition)
         else:
             desk.change(
                 job,
