@@ -17,7 +17,13 @@ CONTRACTS = {
     StorageContract: ["storages", "pokes", "limits", "lists", "journals", "queues", "records"],
     AccountsContract: ["accounts"],
     JdlContract: ["jdls"],
-    ManagerContract: ["managers", "managers_start", "managers_status", "managers_stop"],
+    ManagerContract: [
+        "managers",
+        "managers_start",
+        "managers_status",
+        "managers_stop",
+        "managers_reach",
+    ],
 }
 MODULES = [module for modules in CONTRACTS.values() for module in modules]
 # What runs in one process; managers wait most of the time.
@@ -25,7 +31,7 @@ BATCHES = [
     ["storages", "pokes", "limits", "lists", "journals"],
     ["queues", "records", "accounts", "jdls"],
     ["managers", "managers_start"],
-    ["managers_status"],
+    ["managers_status", "managers_reach"],
     ["managers_stop"],
 ]
 PATIENCE = "3"  # [s]; most saboteurs are caught at once, and those that never answer need waiting
