@@ -14,7 +14,16 @@ from core.saboteurs.registry import saboteurs
 from opus_core.testing import AccountsContract, JdlContract, ManagerContract, StorageContract
 
 CONTRACTS = {
-    StorageContract: ["storages", "pokes", "limits", "lists", "journals", "queues", "records"],
+    StorageContract: [
+        "storages",
+        "pokes",
+        "limits",
+        "lists",
+        "journals",
+        "queues",
+        "records",
+        "faults",
+    ],
     AccountsContract: ["accounts"],
     JdlContract: ["jdls"],
     ManagerContract: [
@@ -29,7 +38,7 @@ MODULES = [module for modules in CONTRACTS.values() for module in modules]
 # What runs in one process; managers wait most of the time.
 BATCHES = [
     ["storages", "pokes", "limits", "lists", "journals"],
-    ["queues", "records", "accounts", "jdls"],
+    ["queues", "records", "faults", "accounts", "jdls"],
     ["managers", "managers_start"],
     ["managers_status", "managers_reach"],
     ["managers_stop"],
