@@ -16,9 +16,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from servers import Site
+from services_missing import lacking
 
 _NOBODY = 65534  # on every Linux, and the number of its group
 # Python falls back on another library, if there is one, where it may not see its own.
@@ -66,4 +65,23 @@ def _prefix() -> tuple[str, ...]:
             if tried.returncode == 0:
                 return prefix
             said = tried.stderr.strip()[-300:] or "it finds another Python's library"
-    pytest.skip(f"root runs the tests, and the servers they attack cannot run as nobody: {said}")
+    lacking(f"root runs the tests, and the servers they attack cannot run as nobody: {said}")
+
+
+@cache
+def powerless() -> tuple[str, ...]:
+    """What a command begins with, so that it may do to a file what the file's mode says and no
+    more: root without its capabilities is an owner like others. (Nobody may have been given the
+    right to read everything, see above.)"""
+    if os.getuid() != 0:
+        return ()
+    kinds = ("bounding-set", "inh-caps", "ambient-caps")
+    prefix = ("setpriv", *(f"--{kind}=-all" for kind in kinds))
+    if not shutil.which("setpriv"):
+        lacking("root runs the tests, and there is no setpriv here to take its rights away")
+    with tempfile.NamedTemporaryFile() as file:
+        os.chmod(file.name, 0)
+        tried = subprocess.run([*prefix, "cat", file.name], capture_output=True, timeout=60)
+    if b"Permission denied" not in tried.stderr:
+        lacking(f"root runs the tests, and its rights cannot be taken away: {tried.stderr!r}")
+    return prefix

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -92,6 +93,22 @@ def test_a_file_that_was_named_and_is_not_there_is_a_mistake(tmp_path, by):
 def test_a_folder_in_place_of_the_file_is_a_sentence(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         load(tmp_path, {}, tmp_path)
+
+
+@pytest.mark.parametrize("target", ["opus.toml", "nowhere"])
+def test_a_link_that_leads_to_no_file_is_a_sentence(tmp_path, target):
+    (tmp_path / "opus.toml").symlink_to(target)
+    with pytest.raises(ConfigError, match=f"a link to {target}, cannot be read: "):
+        load(environ={}, cwd=tmp_path)
+
+
+def test_a_folder_that_is_gone_is_a_sentence(tmp_path):
+    (tmp_path / "gone").mkdir()
+    with contextlib.chdir(tmp_path):
+        os.chdir("gone")
+        (tmp_path / "gone").rmdir()
+        with pytest.raises(ConfigError, match="the current folder cannot be told"):
+            load(environ={})
 
 
 def test_bad_toml_is_told_with_its_line_and_column(tmp_path):
@@ -320,6 +337,25 @@ def test_every_key_of_every_table_is_read(tmp_path):
 )
 def test_a_mistake_is_one_sentence_with_file_table_key_and_way_out(tmp_path, text, sentence):
     assert refusal(tmp_path, text) == sentence
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "0.0.0.0", "*", "::", "[::1]", "fe80::1%eth0"),
+        *("localhost", "opus_web", "a-1.b2.", "1.example.org", "bücher.example"),
+    ],
+)
+def test_an_address_or_a_name_can_be_listened_on(host):
+    assert Server(host=host).host == host
+
+
+@pytest.mark.parametrize(
+    "host", ["", " ", "999.1.1.1", "1.2.3", "7", "not a host", "a..b", "a:80", "http://a", "a\0b"]
+)
+def test_anything_else_cannot(host):
+    with pytest.raises(ValueError, match=r"^host"):
+        Server(host=host)
 
 
 TABLES = (

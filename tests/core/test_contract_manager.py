@@ -1,9 +1,16 @@
-"""A small reference manager keeps the contract that every manager has to keep."""
+"""Two small reference managers keep the contract that every manager has to keep."""
 
 from __future__ import annotations
 
 from core.saboteurs import managers
+from core.saboteurs.far_manager import FarManager
 from core.saboteurs.process_manager import ProcessManager
 from opus_core.testing import ManagerContract
 
+
+class FarContract(ManagerContract):
+    shared_folder = False
+
+
 TestProcesses = type("TestProcesses", (ManagerContract,), managers.fixtures(ProcessManager))
+TestFarProcesses = type("TestFarProcesses", (FarContract,), managers.fixtures(FarManager))

@@ -14,18 +14,33 @@ from core.saboteurs.registry import saboteurs
 from opus_core.testing import AccountsContract, JdlContract, ManagerContract, StorageContract
 
 CONTRACTS = {
-    StorageContract: ["storages", "pokes", "limits", "lists", "journals", "queues", "records"],
+    StorageContract: [
+        "storages",
+        "pokes",
+        "limits",
+        "lists",
+        "journals",
+        "queues",
+        "records",
+        "faults",
+    ],
     AccountsContract: ["accounts"],
     JdlContract: ["jdls"],
-    ManagerContract: ["managers", "managers_start", "managers_status", "managers_stop"],
+    ManagerContract: [
+        "managers",
+        "managers_start",
+        "managers_status",
+        "managers_stop",
+        "managers_reach",
+    ],
 }
 MODULES = [module for modules in CONTRACTS.values() for module in modules]
 # What runs in one process; managers wait most of the time.
 BATCHES = [
     ["storages", "pokes", "limits", "lists", "journals"],
-    ["queues", "records", "accounts", "jdls"],
+    ["queues", "records", "faults", "accounts", "jdls"],
     ["managers", "managers_start"],
-    ["managers_status"],
+    ["managers_status", "managers_reach"],
     ["managers_stop"],
 ]
 PATIENCE = "3"  # [s]; most saboteurs are caught at once, and those that never answer need waiting

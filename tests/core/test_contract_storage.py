@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 
+from opus_core.errors import StorageFull, Unavailable
 from opus_core.testing import AccountsContract, StorageContract
 from opus_core.testing.memory import MemoryStorage
 
@@ -29,6 +30,14 @@ class TestMemoryStorage(StorageContract):
     @pytest.fixture
     def make_newer(self, make):
         return make().make_newer
+
+    @pytest.fixture
+    def full(self, make):
+        return lambda: make().failing(StorageFull("no space is left"))
+
+    @pytest.fixture
+    def unavailable(self, make):
+        return lambda: make().failing(Unavailable("the memory is elsewhere"))
 
 
 class TestMemoryAccounts(AccountsContract):

@@ -127,6 +127,14 @@ def test_a_damaged_secret_is_one_sentence(tmp_path) -> None:
         open_data_dir(tmp_path / "data")
 
 
+@pytest.mark.parametrize("content", ["", "\n", "00" * 15])
+def test_a_secret_that_could_be_guessed_is_one_sentence(tmp_path, content: str) -> None:
+    open_data_dir(tmp_path / "data")
+    (tmp_path / "data" / "secret").write_text(content)
+    with pytest.raises(ConfigError, match=r"secret holds .* bytes, .* restore it from a back-up"):
+        open_data_dir(tmp_path / "data")
+
+
 def test_a_place_that_cannot_be_a_folder_is_one_sentence(tmp_path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"data_dir .*/file cannot be used"):

@@ -30,6 +30,7 @@ from opus_core.errors import (
     OpusError,
     PluginError,
     StorageFull,
+    Unavailable,
     UnknownDefinition,
 )
 from opus_core.job import DefinitionRef
@@ -391,6 +392,44 @@ def test_one_damaged_name_does_not_hide_the_others(tmp_path, caplog):
     assert "definition=count" in caplog.text
     with pytest.raises(OpusError, match="definitions/count/published is damaged"):
         this.published("count")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("published", "one"),
+        ("published", "9"),
+        ("versions/1/script", ""),
+        ("versions/1/meta.json", ""),
+    ],
+)
+def test_what_is_damaged_is_not_offered(tmp_path, caplog, file, content):
+    this = catalogue(tmp_path)
+    for name in ("count", "other"):
+        this.publish(replace(COUNT, name=name), "ada")
+    (tmp_path / "definitions/count" / file).write_text(content)
+    again = catalogue(tmp_path)
+    assert [one.definition.name for one in again.offered()] == ["other"]
+    assert "definition=count left out of the list" in caplog.text
+
+
+def test_a_damaged_draft_does_not_hide_the_others(tmp_path, caplog):
+    this = catalogue(tmp_path)
+    for author in ("ada", "bob"):
+        this.save_draft(COUNT, author)
+    (tmp_path / "definitions/count/drafts/@ada/1/meta.json").write_text("")
+    assert [draft.author for draft in this.drafts()] == ["bob"]
+    assert "a draft of definition=count left out" in caplog.text
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path):
+    (tmp_path / "definitions").write_text("")
+    this = catalogue(tmp_path)
+    for ask in (this.states, this.drafts, lambda: this.published("count")):
+        with pytest.raises(Unavailable, match="definitions cannot be read: Not a directory"):
+            ask()
+    with pytest.raises(Unavailable, match="definitions cannot be read: Not a directory"):
+        this.publish(COUNT, "ada")
 
 
 def test_a_version_in_a_format_no_longer_installed_says_so_and_can_be_replaced(tmp_path):

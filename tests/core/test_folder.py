@@ -30,6 +30,7 @@ from opus_core.errors import BadRequest, Conflict, NotFound, StorageFull, TooLar
 from opus_core.folder import Collected, Folders, media_type
 from opus_core.job import DefinitionRef, Job, Parameter, Upload, new_id, now
 from opus_core.wrapper import WRAPPER
+from services_missing import lacking
 
 ID = "0123456789abcdef0123456789abcdef"
 
@@ -149,6 +150,13 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     assert files(folders.root) == []
 
 
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    for path in (Path("/proc/none/none"), tmp_path / "link" / "none"):
+        with pytest.raises(FileNotFoundError):
+            disk.make_folder(path)
+
+
 def test_a_disk_that_is_really_full_is_told(tmp_path: Path) -> None:
     script = (
         "import sys, itertools, pathlib\n"
@@ -172,7 +180,7 @@ def test_a_disk_that_is_really_full_is_told(tmp_path: Path) -> None:
         timeout=60,
     )
     if done.returncode == 77 or "unshare failed" in done.stderr:
-        pytest.skip("this machine lets nobody but root mount a small disk")
+        lacking("this machine lets nobody but root mount a small disk")
     assert done.stdout.startswith(f"no space is left below {tmp_path}")
     assert done.stdout.endswith(" []\n")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from opus_core import links
+from opus_core.errors import BackendUnavailable
 from opus_core.links import Exit, Links, parse_exit
 
 EXIT = (
@@ -18,6 +19,13 @@ EXIT = (
 
 def test_a_folder_that_is_not_there_has_no_links(tmp_path: Path) -> None:
     assert links.peek(tmp_path / "nowhere") == Links()
+
+
+@pytest.mark.parametrize("look", [links.peek, links.seal])
+def test_a_folder_that_cannot_be_looked_into_tells_nothing(tmp_path: Path, look) -> None:
+    (tmp_path / "jobs").symlink_to("jobs")
+    with pytest.raises(BackendUnavailable, match="jobs/1 cannot be looked into: Too many levels"):
+        look(tmp_path / "jobs" / "1")
 
 
 def test_a_look_tells_what_stands_and_writes_nothing(tmp_path: Path) -> None:

@@ -48,13 +48,14 @@ def test_a_job_is_submitted_after_all_when_the_mistake_is_mended(site: Site, mon
     assert site.runs() == 1
 
 
-def test_a_folder_that_cannot_be_read_hides_no_other(site: Site) -> None:
+@pytest.mark.parametrize("error", [OSError, BackendUnavailable])
+def test_a_folder_that_cannot_be_read_hides_no_other(site: Site, error) -> None:
     bad, good = site.job("sleep 60"), site.job("sleep 0.2")
 
     class Stumbling(SmallManager):
         def peek(self, tasks):
             if bad.tag in [task.ref.tag for task in tasks]:
-                raise OSError("Input/output error")
+                raise error("Input/output error")
             return super().peek(tasks)
 
     site.supervisor(manager=Stumbling(site.cluster))

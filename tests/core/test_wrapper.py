@@ -31,6 +31,7 @@ from opus_core.definition import (
 from opus_core.folder import Folders
 from opus_core.job import DefinitionRef, Job, Parameter, new_id, now
 from opus_core.links import Exit
+from services_missing import lacking
 
 # Clusters run old ones: OPUS_TEST_BASH=/path/to/bash-4.2 tests with that.
 BASH = os.environ.get("OPUS_TEST_BASH") or shutil.which("bash") or "bash"
@@ -453,7 +454,7 @@ def test_a_full_disk_cannot_lose_the_exit(tmp_path: Path, prepare: Prepare) -> N
         timeout=60,
     )
     if done.returncode == 77 or b"unshare failed" in done.stderr:
-        pytest.skip("this machine lets nobody but root mount a small disk")
+        lacking("this machine lets nobody but root mount a small disk")
     end = links.parse_exit(done.stdout)
     assert end is not None
     assert (end.code, end.reason) == (5, "")

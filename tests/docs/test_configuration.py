@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import dataclasses
 import importlib.util
 import re
@@ -83,3 +84,16 @@ def test_the_keys_it_calls_without_effect_are_all_that_nothing_reads():
     if any("[plugins.NAME]" in line for line in listed):
         named.add("tables")
     assert keys - read_somewhere() == named
+
+
+def test_the_unit_runs_a_command_and_lets_jobs_live_when_it_is_stopped():
+    [block] = [one for one in blocks(PAGE) if one.before == "<!-- unit -->"]
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str
+    unit.read_string(block.text)
+    program, *words = unit["Service"]["ExecStart"].split()
+    assert program.endswith("/bin/opus")
+    assert words[:1] + words[2:] == ["--config", "serve"]
+    # The default, control-group, kills jobs of the local manager with the server.
+    assert unit["Service"]["KillMode"] == "process"
+    assert int(unit["Service"]["UMask"], 8) == 0o007

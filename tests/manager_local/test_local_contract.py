@@ -30,6 +30,23 @@ class TestLocalManager(ManagerContract):
         return lambda task: replace(task, folder=task.folder.with_name("nowhere"))
 
     @pytest.fixture
+    def unreachable(self, job_root):
+        """The folders of jobs lie behind a link that leads round and round."""
+
+        @contextmanager
+        def lost():
+            elsewhere = job_root.with_name("elsewhere")
+            job_root.rename(elsewhere)
+            job_root.symlink_to(job_root.name)
+            try:
+                yield
+            finally:
+                job_root.unlink()
+                elsewhere.rename(job_root)
+
+        return lost
+
+    @pytest.fixture
     def unavailable(self, tmp_path):
         """The folder of the manager's records is away, as when a disk is not mounted."""
 

@@ -17,6 +17,7 @@ from opus_core.job import Parameter
 from opus_core.testing.samples import a_job, an_account
 from opus_core.testing.timing import race
 from opus_storage_sqlite.storage import SQLiteOptions, SQLiteStorage
+from services_missing import lacking
 
 
 @contextmanager
@@ -87,7 +88,7 @@ def small_disk(tmp_path):
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
     if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this user may not mount a small file system")
+        lacking("this user may not mount a small file system")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 

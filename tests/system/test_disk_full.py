@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import pytest
 
 from servers import LEDGER_WADL, eventually, site
+from services_missing import lacking
 
 UPLOAD = LEDGER_WADL.replace(
     'name="code" type="xs:int" default="0"', 'name="table" type="file" required="false"'
@@ -54,7 +55,7 @@ def disk(tmp_path):
     path.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(path)]
     if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this user may not mount a small disk")
+        lacking("this user may not mount a small disk")
     yield Disk(path)
     subprocess.run(["umount", "--lazy", str(path)], check=True)
 

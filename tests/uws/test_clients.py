@@ -9,7 +9,7 @@ import pytest
 from vo_models.uws import Jobs, JobSummary
 
 from servers import eventually
-from uws import schemas
+from services_missing import lacking
 from uws.aip import UWS, AipClient
 from uws.documents import AnyParameters, id_of
 
@@ -78,7 +78,7 @@ def test_vo_models_reads_and_writes_what_we_say(one):
 def curl(one, tmp_path):
     """Runs `curl ARGUMENTS` and answers what it wrote."""
     if shutil.which("curl") is None:
-        schemas.lacking("curl is not here: install it")
+        lacking("curl is not here: install it")
 
     def curl(*arguments: str) -> str:
         command = ["curl", "-sS", *arguments]

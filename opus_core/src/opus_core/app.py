@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -16,8 +18,8 @@ from opus_core.backends import Jdl, Limits, Manager, Storage
 from opus_core.config import Config
 from opus_core.datadir import DataDir, open_data_dir
 from opus_core.definitions import Catalogue
-from opus_core.disk import ROOM, Place
-from opus_core.errors import ConfigError
+from opus_core.disk import ROOM, Place, noticing_full
+from opus_core.errors import ConfigError, StorageFull
 from opus_core.fetching import Fetch
 from opus_core.folder import Folders
 from opus_core.forms import FormLimits
@@ -157,6 +159,7 @@ def open_opus(config: Config) -> Opus:
         backend.check()
     storage.prepare()
     catalogue = Catalogue(data_dir.path / "definitions", jdl, registry.jdls(config))
+    catalogue.look()  # without it nothing could be shown, and nobody would be told
     folders = _job_folders(config)
     watcher = Watcher(storage, slots=config.wait_slots, per_user=config.wait_per_user)
     policy = Policy(anonymous=config.anonymous, anonymous_list=config.anonymous_list)
@@ -200,6 +203,8 @@ def _job_folders(config: Config) -> Folders:
     root = config.jobs_folder
     try:
         root.mkdir(parents=True, exist_ok=True)
+        with suppress(StorageFull), noticing_full(root), tempfile.TemporaryFile(dir=root):
+            pass  # a disk that is full stops no server: it goes on reading
     except OSError as error:
         raise ConfigError(
             f"the job folders cannot be kept in {root}: {error.strerror}; see [jobs] folder"

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
-from opus_core.errors import Conflict, StorageFull
+from opus_core.errors import Conflict, StorageFull, Unavailable
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -30,8 +30,9 @@ _FILE_MODE: Final = 0o660
 class Below:
     """An opened folder. Names are single ones, without a slash, and checked by the caller.
 
-    Raises `StorageFull` where no space is left, `OSError` for all else that the system says;
-    `FileNotFoundError` for what is not there or is not what it was taken for.
+    Raises `FileNotFoundError` for what is not there or is not what it was taken for,
+    `StorageFull` where no space is left, `Unavailable` for what may not or cannot be read or
+    written; `OSError` for what is left.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -46,7 +47,15 @@ class Below:
     @classmethod
     def open(cls, path: Path) -> Self:
         """The folder of that path, which may itself be reached by links."""
-        return cls(os.open(path, _FOLDER & ~os.O_NOFOLLOW))
+        try:
+            return cls(os.open(path, _FOLDER & ~os.O_NOFOLLOW))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise Unavailable(
+                f"the job descriptions in {path} cannot be read: {error.strerror}; it has to be a"
+                " folder that the user OPUS runs as may use"
+            ) from error
 
     @classmethod
     def make(cls, path: Path) -> Self:
@@ -63,7 +72,7 @@ class Below:
         for name in names:
             above = at
             try:
-                with _only():
+                with _only(name):
                     at = os.open(name, _FOLDER, dir_fd=above)
             finally:
                 os.close(above)
@@ -86,7 +95,7 @@ class Below:
 
     def read(self, name: str) -> bytes:
         """A regular file."""
-        with _only():
+        with _only(name):
             descriptor = os.open(name, _FILE, dir_fd=self._at)
             with os.fdopen(descriptor, "rb") as file:
                 return file.read()
@@ -156,15 +165,20 @@ def _write(name: str, data: bytes, at: int) -> None:
 
 
 @contextmanager
-def _only() -> Iterator[None]:
+def _only(name: str) -> Iterator[None]:
     """What is no folder or file of ours counts as not there: a link, a file where a folder is
     looked for, and what another host removed while we read it (NFS)."""
     try:
         yield
+    except FileNotFoundError:
+        raise
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ESTALE):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
-        raise
+        raise Unavailable(
+            f"{name}, among the job descriptions, cannot be read: {error.strerror}; let the user"
+            " OPUS runs as read it"
+        ) from error
 
 
 @contextmanager
@@ -174,4 +188,9 @@ def _writing() -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFull("no space is left for job descriptions; try again later") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            raise Unavailable(
+                f"job descriptions cannot be written here: {error.strerror}; do it as the user OPUS"
+                " runs as"
+            ) from error
         raise

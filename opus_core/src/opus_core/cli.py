@@ -44,6 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read the output has had enough; Python must not complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        # Under all that the commands say better: no admin is shown a traceback for a permission.
+        about = "" if error.filename is None else f"{error.filename}: "
+        print(f"opus: {about}{error.strerror or error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -167,7 +167,7 @@ def load(
 
     Raises `ConfigError` if a file that was named is not there, cannot be read, or has a mistake.
     """
-    cwd = cwd or Path.cwd()
+    cwd = cwd or _here()
     found = _find(path, environ, cwd)
     if found is None:
         return Config(data_dir=cwd / "opus-data", base=cwd)
@@ -179,18 +179,40 @@ def _find(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | No
     if named is None and environ.get("OPUS_CONFIG"):
         named, by = Path(environ["OPUS_CONFIG"]), "OPUS_CONFIG"
     if named is not None:
-        if not (cwd / named).exists():
+        if not _is_there(cwd / named):
             raise ConfigError(f"{by} names {named}, and there is no such file")
         return cwd / named
     usual = (cwd / "opus.toml", cwd / "opus-data" / "opus.toml")
-    return next((file for file in usual if file.exists()), None)
+    return next((file for file in usual if _is_there(file)), None)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is something of that name. A link to nowhere is: who made it did not want all
+    to be by default."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise ConfigError(f"{_shown_path(path)} cannot be looked for: {error.strerror}") from error
+    return True
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigError(
+            f"the current folder cannot be told: {error.strerror}; change to another one"
+        ) from error
 
 
 def _document(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"{_shown_path(path)} cannot be read: {error.strerror}") from error
+        link = f", a link to {path.readlink()}," if path.is_symlink() else ""
+        raise ConfigError(f"{_shown_path(path)}{link} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{_shown_path(path)} is not text in UTF-8: {error.reason}") from error
     except tomllib.TOMLDecodeError as error:

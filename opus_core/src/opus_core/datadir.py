@@ -22,6 +22,8 @@ from typing import Final
 from opus_core import disk
 from opus_core.errors import ConfigError, OpusError, StorageFull
 
+_SHORTEST: Final = 16  # [byte] of a secret
+
 INSTANCE_STREAM: Final = "instance"
 """The stream of the storage that holds the same word, under the key of the same name."""
 
@@ -94,13 +96,25 @@ def open_data_dir(path: Path) -> DataDir:
             document["word"],
             tuple(Place(p["host"], p["device"], p["inode"]) for p in document["places"]),
         )
-        return DataDir(path, bytes.fromhex(secret.strip()), instance)
+        return DataDir(path, _key(path / "secret", secret), instance)
     except OSError as error:
-        raise _full_or(error, f"data_dir {path} cannot be used: {error.strerror}") from error
+        at = "" if error.filename in (None, str(path)) else f" ({error.filename})"
+        raise _full_or(error, f"data_dir {path} cannot be used: {error.strerror}{at}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{path}/instance or {path}/secret is damaged; restore it from a back-up"
         ) from error
+
+
+def _key(path: Path, text: str) -> bytes:
+    key = bytes.fromhex(text.strip())
+    if len(key) < _SHORTEST:
+        raise ConfigError(
+            f"{path} holds {len(key)} bytes, and with less than {_SHORTEST} anybody could guess"
+            " what it signs; restore it from a back-up, or remove it while no job runs: the next"
+            " start makes a new one"
+        )
+    return key
 
 
 def _word() -> str:

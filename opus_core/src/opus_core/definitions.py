@@ -18,6 +18,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,28 +90,58 @@ class Catalogue:
 
     # -- what there is
 
-    def states(self) -> list[State]:
-        """Every name that was ever published, withdrawn ones too, by name."""
+    def look(self) -> dict[str, State | OpusError]:
+        """Every name that was ever published, in order: how it stands, or why nobody can tell.
+
+        Raises `Unavailable` if the folder of all cannot be read.
+        """
         try:
             with Below.open(self._folder) as top:
                 names = [name for name in top.names() if DEFINITION_NAME.fullmatch(name)]
         except FileNotFoundError:
-            return []
-        found = []
+            return {}
+        found: dict[str, State | OpusError] = {}
         for name in names:
             try:
                 state = self._state(name)
             except OpusError as error:
-                # One damaged file is no reason to show nobody anything.
-                log.error("definition=%s left out of the list: %s", name, error.sentence)
+                found[name] = error
                 continue
             if state is not None:
+                found[name] = state
+        return found
+
+    def states(self) -> list[State]:
+        """Every name that was ever published, withdrawn ones too, by name; those that are damaged
+        are left out, and logged."""
+        found = []
+        for name, state in self.look().items():
+            if isinstance(state, OpusError):
+                _leave_out(name, state)
+            else:
                 found.append(state)
         return found
 
     def names(self) -> list[str]:
         """The names that take new jobs."""
         return [state.name for state in self.states() if not state.withdrawn]
+
+    def offered(self) -> list[Published]:
+        """What new jobs can be made from, by name; as `states`."""
+        found = []
+        for name in self.names():
+            try:
+                found.append(self.published(name))
+            except OpusError as error:
+                _leave_out(name, error)
+        return found
+
+    def numbers(self, name: str) -> list[int]:
+        """The numbers of the versions that lie there, oldest first."""
+        with suppress(FileNotFoundError), Below.open(self._folder) as top:
+            with top.folder(name, "versions") as folder:
+                return numbers(folder)
+        return []
 
     def changed(self) -> datetime | None:
         """When a name was last published or withdrawn; None if none ever was."""
@@ -265,7 +296,7 @@ class Catalogue:
     def install_examples(self, folder: Path) -> list[DefinitionRef]:
         """Publish each `NAME/NAME.SUFFIX` or `NAME/definition.SUFFIX` of a folder, with the
         `script` beside it, if no job of that name is there yet; answers those it published."""
-        there = {state.name for state in self.states()}
+        there = self.look()
         done = []
         for example in sorted(folder.iterdir()):
             document = self._document(example)
@@ -329,6 +360,11 @@ class Catalogue:
             raise Unavailable(
                 f"version {ref.number} of {ref.name[:200]!r} cannot be read: {error.strerror}"
             ) from error
+
+
+def _leave_out(name: str, error: OpusError) -> None:
+    """One damaged file is no reason to show nobody anything."""
+    log.error("definition=%s left out of the list: %s", name, error.sentence)
 
 
 def _pointed(folder: Below, name: str) -> tuple[int, bool]:

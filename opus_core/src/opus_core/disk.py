@@ -129,6 +129,8 @@ def make_folder(path: Path) -> None:
     except FileExistsError:
         return
     except FileNotFoundError:
+        if os.path.lexists(path.parent):  # /proc, where nobody makes folders; a link to nowhere
+            raise
         make_folder(path.parent)
         sync(path.parent.parent)
         make_folder(path)

@@ -6,6 +6,7 @@ NAME/drafts/WHO/N/    the highest N counts; the others are being removed
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from urllib.parse import quote
 
 from opus_core.below import Below
 from opus_core.definition import DEFINITION_NAME, JobDefinition, check_name
-from opus_core.errors import Conflict, NotFound
+from opus_core.errors import Conflict, NotFound, OpusError
 from opus_core.shelf import Shelf, numbers, read_meta, under, unix
 
 _LONGEST_AUTHOR: Final = 150  # [byte]; a file name has 255
 _TRIES: Final = 20  # each lost one means that the same author saved in another window
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +94,15 @@ class Drafts:
 def _of_name(top: Below, name: str) -> Iterator[Draft]:
     with suppress(FileNotFoundError), top.folder(name, "drafts") as everybody:
         for who in everybody.names():
-            # Gone: the author saves a newer one while we look.
-            with suppress(FileNotFoundError), everybody.folder(who) as folder:
-                for number in numbers(folder)[-1:]:
-                    meta = read_meta(folder, number, name)
-                    yield Draft(name=name, author=meta.author, time=meta.time)
+            try:
+                with everybody.folder(who) as folder:
+                    for number in numbers(folder)[-1:]:
+                        meta = read_meta(folder, number, name)
+                        yield Draft(name=name, author=meta.author, time=meta.time)
+            except FileNotFoundError:
+                continue  # the author saves a newer one while we look
+            except OpusError as error:
+                log.error("a draft of definition=%s left out of the list: %s", name, error.sentence)
 
 
 def _folder_of(author: str) -> str:

@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from opus_core import disk
+from opus_core.errors import BackendUnavailable
 from opus_core.job import cut
 
 SEALED: Final = "sealed"
@@ -68,13 +70,16 @@ class Links:
 def peek(folder: Path) -> Links:
     """What stands in `folder`; never writes, and a folder that is not there has no links.
 
+    Raises `BackendUnavailable` if it cannot be looked into: then nothing may be concluded.
+
     An exit counts only if its claimant is the claim's, so that nobody else's word is taken for
     the wrapper's. It is read before the claim is looked at again: a claim never changes once it
     is made, so the order does not matter for what is true, only for what is complete.
     """
-    claimant = _target(folder / "claim")
-    started = _target(folder / "started")
-    found = _read_exit(folder / "exit") if claimant is not None else None
+    with _looking_into(folder):
+        claimant = _target(folder / "claim")
+        started = _target(folder / "started")
+        found = _read_exit(folder / "exit") if claimant is not None else None
     valid = found if found is not None and found.claimant == claimant else None
     return Links(claimant=claimant, started=started, exit=valid)
 
@@ -84,23 +89,34 @@ def seal(folder: Path) -> Links:
 
     The answer tells who won: `sealed` or, if the script was faster, `begun`. A folder that is
     gone is sealed, since a wrapper never runs without one. On the disk when this returns: whoever
-    was told that the job is sealed lets it be forgotten.
+    was told that the job is sealed lets it be forgotten. Raises `BackendUnavailable`.
     """
-    for name in ("claim", "started"):
-        try:
-            os.symlink(SEALED, folder / name)
-        except FileExistsError:
-            if _target(folder / name) == SEALED:
+    with _looking_into(folder):
+        for name in ("claim", "started"):
+            try:
+                os.symlink(SEALED, folder / name)
+            except FileExistsError:
+                if _target(folder / name) == SEALED:
+                    break
+            except FileNotFoundError:
+                return Links(claimant=SEALED)
+            else:
                 break
-        except FileNotFoundError:
-            return Links(claimant=SEALED)
-        else:
-            break
-    found = peek(folder)
-    if found.sealed:
-        with suppress(FileNotFoundError):
-            disk.sync(folder)
+        found = peek(folder)
+        if found.sealed:
+            with suppress(FileNotFoundError):
+                disk.sync(folder)
     return found
+
+
+@contextmanager
+def _looking_into(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BackendUnavailable(
+            f"the folder {folder} cannot be looked into: {error.strerror}"
+        ) from error
 
 
 def _target(link: Path) -> str | None:

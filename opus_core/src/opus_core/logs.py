@@ -9,6 +9,7 @@ import time
 from typing import Final
 
 from opus_core.config import Config
+from opus_core.errors import ConfigError
 
 _SILENCE: Final = 60.0  # [s]
 _FORM: Final = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s"
@@ -28,11 +29,20 @@ class _File(logging.handlers.WatchedFileHandler):
 
 
 def set_up(config: Config) -> None:
-    """Send the log to `log_file`, which logrotate may move away, or to standard error."""
+    """Send the log to `log_file`, which logrotate may move away, or to standard error.
+
+    Raises `ConfigError` if that file cannot be written.
+    """
     handler: logging.Handler
     if config.log_file is not None:
-        config.log_file.parent.mkdir(parents=True, exist_ok=True)
-        handler = _File(config.log_file, encoding="utf-8")
+        try:
+            config.log_file.parent.mkdir(parents=True, exist_ok=True)
+            handler = _File(config.log_file, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"the log {config.log_file} cannot be written: {error.strerror}; let log_file name"
+                " another one"
+            ) from error
     else:
         handler = logging.StreamHandler(sys.stderr)
     form = logging.Formatter(_FORM, "%Y-%m-%dT%H:%M:%S")

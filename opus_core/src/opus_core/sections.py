@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 _MIB: Final = 1024**2
 _GIB: Final = 1024**3
+# A name as DNS has it; one whose last part is a number is an address, or a mistake in one.
+_HOST: Final = re.compile(r"(?:[\w-]{1,63}\.)*(?!\d+\.?$)[\w-]{1,63}\.?")
 _SENDFILE: Final = re.compile(r"x-sendfile|x-accel-redirect:/(?:[A-Za-z0-9_.~-]+/)+")
 
 
@@ -64,6 +66,11 @@ class Server:
     def __post_init__(self) -> None:
         if not self.host:
             raise ValueError('host is empty; write "0.0.0.0" to listen on every address')
+        if not _is_host(self.host):
+            raise ValueError(
+                f"host: {self.host!r} is neither an address, such as 192.0.2.7 or ::1, nor the"
+                " name of a host"
+            )
         if self.wait_slots is not None and self.wait_slots >= self.threads:
             raise ValueError(
                 f"wait_slots ({self.wait_slots}) must be less than threads ({self.threads}), "
@@ -237,6 +244,14 @@ class Plugins:
         (), "Plugins that are not loaded, as `opus plugins` names them."
     )
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def _is_host(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return text == "*" or bool(_HOST.fullmatch(text))
+    return True
 
 
 def _is_url(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import resource
 import threading
@@ -42,13 +43,14 @@ class Server:
             raise ConfigError(
                 f"{spool.folder} cannot be used for what comes in: {error.strerror}"
             ) from error
+        port = settings.port if port is None else port
         try:
             # Any: the published types know nothing of the address that was bound.
             self._server: Any = create_server(
                 opus.wsgi(private=opus.config.private),
                 spool,
                 host=settings.host,
-                port=settings.port if port is None else port,
+                port=port,
                 threads=settings.threads,
                 ident="opus",
                 connection_limit=_connections(settings.threads),
@@ -56,9 +58,15 @@ class Server:
                 clear_untrusted_proxy_headers=False,  # `opus_core.forwarded` sees to them
             )
         except OSError as error:
+            other = "host" if error.errno == errno.EADDRNOTAVAIL else "port"
             raise ConfigError(
-                f"cannot listen on {settings.host}:{settings.port if port is None else port}:"
-                f" {error.strerror}; choose another [server] port"
+                f"cannot listen on {settings.host}:{port}: {error.strerror};"
+                f" choose another [server] {other}"
+            ) from error
+        except ValueError as error:  # waitress's word for a name or a port that is none
+            raise ConfigError(
+                f"cannot listen on {settings.host}:{port}: that is no address of this machine;"
+                " choose another [server] host or port"
             ) from error
         self._thread = threading.Thread(target=self._answer, name="opus-http", daemon=True)
         self._closing = threading.Event()

@@ -22,7 +22,11 @@ class JournalLosesRunId(Saboteur):
         super()._journal(replace(job, run_id=None), old, new)
 
 
-@breaks(JournalPromises, "test_a_change_of_phase_writes_an_entry")
+@breaks(
+    JournalPromises,
+    "test_a_change_of_phase_writes_an_entry",
+    "test_a_change_of_phase_and_the_mark_doomed_are_two_entries_in_this_order",
+)
 class JournalForgetsTheOld(Saboteur):
     def _journal(self, job, old, new):
         super()._journal(job, new if old and new else old, new)
@@ -38,11 +42,33 @@ class JournalsTheWork(Saboteur):
         return saved
 
 
-@breaks(JournalPromises, "test_the_mark_doomed_writes_an_entry_whose_new_phase_is_none")
+@breaks(
+    JournalPromises,
+    "test_the_mark_doomed_writes_an_entry_whose_new_phase_is_none",
+    "test_a_change_of_phase_and_the_mark_doomed_are_two_entries_in_this_order",
+)
 class DoomsInSilence(Saboteur):
     def _journal(self, job, old, new):
         if new:
             super()._journal(job, old, new)
+
+
+@breaks(JournalPromises, "test_a_change_of_phase_and_the_mark_doomed_are_two_entries_in_this_order")
+class DoomSwallowsThePhase(Saboteur):
+    def _journal(self, job, old, new):
+        if not (job.doomed and old and new):
+            super()._journal(job, old, new)
+
+
+@breaks(JournalPromises, "test_a_change_of_phase_and_the_mark_doomed_are_two_entries_in_this_order")
+class DoomsFirst(Saboteur):
+    def _journal(self, job, old, new):
+        journal = self.universe.journal
+        super()._journal(job, old, new)
+        if old and not new and len(journal) > 1 and journal[-2].new is old:
+            phase, doom = journal[-2:]
+            if phase.job_id == doom.job_id and phase.old:
+                journal[-2:] = [replace(doom, seq=phase.seq), replace(phase, seq=doom.seq)]
 
 
 @breaks(JournalPromises, "test_a_job_is_doomed_once")
@@ -125,6 +151,13 @@ class NegativeListsAll(Saboteur):
     def changes(self, after, *, owner=ANYONE, limit=1000):
         number, found = super().changes(after, owner=owner, limit=limit)
         return number, list(self.universe.journal) if after < 0 else found
+
+
+@breaks(JournalPromises, "test_a_number_beyond_the_newest_lists_nothing_and_answers_the_newest")
+class BelievesAnyNumber(Saboteur):
+    def changes(self, after, *, owner=ANYONE, limit=1000):
+        number, found = super().changes(after, owner=owner, limit=limit)
+        return max(number, after), found
 
 
 @breaks(JournalPromises, "test_with_an_owner_only_that_owners_jobs_are_listed")

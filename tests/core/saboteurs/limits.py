@@ -10,7 +10,7 @@ from core.saboteurs import storages
 from core.saboteurs.registry import breaks
 from core.saboteurs.storages import MOMENT, Saboteur
 from opus_core.backends import Limits
-from opus_core.errors import AlreadyAdded, LimitReached
+from opus_core.errors import AlreadyAdded, JobExists, LimitReached
 from opus_core.job import Phase, new_id
 from opus_core.testing.storage_limits import LimitPromises
 
@@ -138,13 +138,43 @@ class JournalsTheRefused(Saboteur):
             raise
 
 
+@breaks(LimitPromises, "test_the_errors_of_add_are_looked_for_in_order")
+class LimitsBeforeIds(Saboteur):
+    def add(self, job, *, limits=None):
+        with self.universe.changed:
+            self._check_key(job, self.universe.now())
+            self._check_limits(replace(job, id=new_id()), limits, self.universe.now())
+            return super().add(job, limits=limits)
+
+
+@breaks(LimitPromises, "test_the_errors_of_add_are_looked_for_in_order")
+class IdsBeforeKeys(Saboteur):
+    def add(self, job, *, limits=None):
+        if self.stored(job.id):
+            raise JobExists("taken")
+        return super().add(job, limits=limits)
+
+
+@breaks(LimitPromises, "test_save_asks_no_limit_of_creations")
+class SavesAreCreations(Saboteur):
+    def save(self, job, *, limits=None, **how):
+        made = sum(key == job.quota_key for key, _ in self.universe.created)
+        if limits and limits.per_hour is not None and made > limits.per_hour:
+            raise LimitReached(f"{limits.per_hour} jobs an hour")
+        return super().save(job, limits=limits, **how)
+
+
 @breaks(LimitPromises, "test_save_asks_the_limits")
 class SaveAsksNoLimit(Saboteur):
     def save(self, job, *, limits=None, **how):
         return super().save(job, **how)
 
 
-@breaks(LimitPromises, "test_save_leaves_the_job_itself_out_of_the_count")
+@breaks(
+    LimitPromises,
+    "test_save_leaves_the_job_itself_out_of_the_count",
+    "test_save_asks_no_limit_of_creations",
+)
 class SaveCountsItselfTwice(Saboteur):
     def _check_limits(self, job, limits, now):
         super()._check_limits(replace(job, id=new_id()), limits, now)

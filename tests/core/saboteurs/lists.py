@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 
 from core.saboteurs import storages
 from core.saboteurs.registry import breaks
@@ -170,6 +171,7 @@ class PhasesNeverReversed(Saboteur):
     "test_last_is_the_n_created_last_newest_first",
     "test_last_overrides_sort_and_reverse",
     "test_last_counts_what_the_filters_leave",
+    "test_with_last_a_cursor_moves_within_these_n",
 )
 class LastOldestFirst(Saboteur):
     def get_list(self, query):
@@ -205,13 +207,26 @@ class LimitBeforeFilters(Saboteur):
         return found
 
 
-@breaks(ListPromises, "test_a_cursor_goes_on_behind_the_job_it_was_given")
+@breaks(
+    ListPromises,
+    "test_a_cursor_goes_on_behind_the_job_it_was_given",
+    "test_with_last_a_cursor_moves_within_these_n",
+)
 class CursorsIncludeTheirJob(Saboteur):
     def get_list(self, query):
         position = query.position()
         found = super().get_list(query)
         again = self.stored(position.id) if position else None
         return iter([again.summary(), *found]) if again else found
+
+
+@breaks(ListPromises, "test_with_last_a_cursor_moves_within_these_n")
+class LastCountsFromTheCursor(Saboteur):
+    def get_list(self, query):
+        if query.cursor and query.last is not None:
+            listed = super().get_list(replace(query, last=10**6))
+            return islice(listed, query.last)
+        return super().get_list(query)
 
 
 @breaks(ListPromises, "test_a_cursor_outlives_its_job")

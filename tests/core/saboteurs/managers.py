@@ -33,6 +33,19 @@ def fixtures(back_end):
         return down
 
     @pytest.fixture
+    def unreachable(self, tmp_path):
+        @contextmanager
+        def lost():
+            folders = tmp_path / back_end.folders
+            folders.rename(tmp_path / "elsewhere")
+            folders.symlink_to(folders.name)  # round and round
+            yield
+            folders.unlink()
+            (tmp_path / "elsewhere").rename(folders)
+
+        return lost
+
+    @pytest.fixture
     def rejected(self, tmp_path):
         return lambda task: replace(task, folder=tmp_path / "nowhere")
 
@@ -40,7 +53,13 @@ def fixtures(back_end):
     def held(self):
         return lambda task: replace(task, options={"hold": "yes"})
 
-    return {"make": make, "unavailable": unavailable, "rejected": rejected, "held": held}
+    return {
+        "make": make,
+        "unavailable": unavailable,
+        "unreachable": unreachable,
+        "rejected": rejected,
+        "held": held,
+    }
 
 
 class Saboteur(ProcessManager):

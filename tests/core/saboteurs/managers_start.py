@@ -66,6 +66,12 @@ class FindsItsOwn(Saboteur):
         return {tag: tuple(one for one in ids if one in self.mine) for tag, ids in found}
 
 
+@breaks(StartPromises, "test_find_answers_the_oldest_first")
+class FindsTheNewestFirst(Saboteur):
+    def find(self, tags):
+        return {tag: ids[::-1] for tag, ids in super().find(tags).items()}
+
+
 @breaks(StartPromises, "test_find_answers_none_for_a_tag_that_was_never_used")
 class FindsBeginnings(Saboteur):
     def find(self, tags):

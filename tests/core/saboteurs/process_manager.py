@@ -36,6 +36,7 @@ class ProcessManager(Manager):
     about = "Processes on this machine, for the tests"
     Options = ProcessOptions
     can_resume = True
+    folders = "jobs"  # where the cluster has those of jobs, beside that of the manager
 
     # --- records ---
 

@@ -258,7 +258,11 @@ class LeasesAreTaken(Saboteur):
         return super().lease(name, holder, seconds)
 
 
-@breaks(QueuePromises, "test_the_holder_renews_its_lease")
+@breaks(
+    QueuePromises,
+    "test_the_holder_renews_its_lease",
+    "test_the_epoch_stays_when_the_holder_comes_back_after_a_lapse",
+)
 class RenewingIsTakingAgain(Saboteur):
     def lease(self, name, holder, seconds):
         standing = self.universe.leases.get(name)
@@ -267,10 +271,23 @@ class RenewingIsTakingAgain(Saboteur):
         return super().lease(name, holder, seconds)
 
 
-@breaks(QueuePromises, "test_a_lapsed_lease_is_free")
+@breaks(
+    QueuePromises,
+    "test_a_lapsed_lease_is_free",
+    "test_the_epoch_stays_when_the_holder_comes_back_after_a_lapse",
+)
 class LeasesNeverLapse(Saboteur):
     def lease(self, name, holder, seconds):
         return super().lease(name, holder, 10**6 + seconds)
+
+
+@breaks(QueuePromises, "test_the_epoch_stays_when_the_holder_comes_back_after_a_lapse")
+class LapsingIsLeaving(Saboteur):
+    def lease(self, name, holder, seconds):
+        standing = self.universe.leases.get(name)
+        if standing and standing.until <= self.universe.now():
+            self.release(name, standing.holder)
+        return super().lease(name, holder, seconds)
 
 
 @breaks(

@@ -14,7 +14,15 @@ import pytest
 
 from core.saboteurs.registry import breaks
 from opus_core.backends import SUPERVISOR
-from opus_core.errors import ConfigError, Conflict, JobExists, NotFound, UnknownJob
+from opus_core.errors import (
+    ConfigError,
+    Conflict,
+    JobExists,
+    NotFound,
+    StorageFull,
+    Unavailable,
+    UnknownJob,
+)
 from opus_core.job import Watch
 from opus_core.testing.memory import MemoryStorage
 from opus_core.testing.storage_jobs import JobPromises
@@ -40,7 +48,21 @@ def fixtures(back_end):
     def make_newer(self, make):
         return make().make_newer
 
-    return {"make": make, "pass_time": pass_time, "make_newer": make_newer}
+    @pytest.fixture
+    def full(self, make):
+        return lambda: make().failing(StorageFull("no space is left"))
+
+    @pytest.fixture
+    def unavailable(self, make):
+        return lambda: make().failing(Unavailable("the memory is elsewhere"))
+
+    return {
+        "make": make,
+        "pass_time": pass_time,
+        "make_newer": make_newer,
+        "full": full,
+        "unavailable": unavailable,
+    }
 
 
 class Saboteur(MemoryStorage):

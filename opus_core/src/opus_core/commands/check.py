@@ -11,7 +11,9 @@ from typing import Literal
 
 from opus_core.app import Opus, open_opus
 from opus_core.config import load
+from opus_core.definitions import Catalogue, State
 from opus_core.errors import OpusError
+from opus_core.job import DefinitionRef
 from opus_core.routes.vosi import NO_SUPERVISOR, is_silent
 from opus_core.supervisor import check_instance
 
@@ -96,7 +98,38 @@ def _installation(opus: Opus) -> Iterator[Finding]:
             f"{opus.folders.root} has {free} bytes free, less than [jobs] min_free"
             f" ({config.jobs.min_free}): nothing is submitted",
         )
-    if not opus.catalogue.names():
+    yield from _descriptions(opus.catalogue)
+
+
+def _descriptions(catalogue: Catalogue) -> Iterator[Finding]:
+    """Every version is read: jobs may be of any."""
+    states = catalogue.look()
+    for name, state in states.items():
+        if isinstance(state, OpusError):
+            yield Finding("error", f"definitions/{name}/published", state.sentence)
+            continue
+        there = catalogue.numbers(name)
+        if state.number not in there:
+            others = f"write {' or '.join(map(str, there))} into it, or " if there else ""
+            yield Finding(
+                "error",
+                f"definitions/{name}/published",
+                f"it names version {state.number}, which is not there; {others}{_publish(name)}",
+            )
+        for number in there:
+            try:
+                catalogue.read(DefinitionRef(name, number))
+            except OpusError as error:
+                at = f"definitions/{name}/versions/{number}"
+                if number == state.number:
+                    yield Finding("error", at, f"{error.sentence}, or {_publish(name)}")
+                else:
+                    yield Finding("warning", at, f"{error.sentence}; jobs may be of it")
+    if all(isinstance(state, State) and state.withdrawn for state in states.values()):
         yield Finding(
             "warning", "definitions", "no job is described yet; `opus jdl import FILE --publish`"
         )
+
+
+def _publish(name: str) -> str:
+    return f"publish it anew: `opus jdl import FILE --name {name} --publish`"

@@ -79,7 +79,10 @@ def run(args: argparse.Namespace) -> int:
         return _claim(args)
     folder: Path = (args.folder or Path("opus-data")).absolute()
     owner = _user(args.user) if args.user else None
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadRequest(f"{folder} cannot be a folder: {error.strerror}") from error
     config_file = folder / "opus.toml"
     if config_file.exists():
         raise BadRequest(f"{config_file} is there already; edit it, or choose another folder")

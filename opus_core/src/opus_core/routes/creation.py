@@ -22,7 +22,7 @@ from opus_core.definition import (
 )
 from opus_core.definitions import Published
 from opus_core.errors import BadRequest, JobExists, NotAllowed, OpusError
-from opus_core.forms import Form, Pairs, Store, read_form
+from opus_core.forms import Form, Meaning, Pairs, Store, read_form
 from opus_core.job import Job, Phase, Upload
 from opus_core.routes import pages
 from opus_core.routes.asking import Asked
@@ -110,10 +110,6 @@ def without_blanks(values: Pairs, definition: JobDefinition) -> Pairs:
 
 def _read_job_form(asked: Asked, job_id: str, definition: JobDefinition) -> Form:
     store = partial(asked.parts.folders.store, job_id)
-    return _read_form(asked, store, definition)
-
-
-def _read_form(asked: Asked, store: Store, definition: JobDefinition) -> Form:
     meaning = validation.meanings(definition, asked.parts.service.run_options)
     return read_form(asked.environ, store=store, limits=asked.parts.limits, meaning=meaning)
 
@@ -142,7 +138,13 @@ def changing(asked: Asked, job: Job) -> Iterator[Store]:
 
 def read_change(asked: Asked, job: Job, store: Store) -> Form:
     """The form of a request that changes a job."""
-    return _read_form(asked, store, asked.parts.service.definition_of(job))
+    service = asked.parts.service
+
+    def meaning(name: str) -> Meaning:
+        # Read for such a part alone: a job can be stopped whatever has become of its description.
+        return validation.meanings(service.definition_of(job), service.run_options)(name)
+
+    return read_form(asked.environ, store=store, limits=asked.parts.limits, meaning=meaning)
 
 
 def _too_late(job: Job) -> NotAllowed:

@@ -17,8 +17,7 @@ _SUFFIX = ".json"
 
 def get_catalogue(asked: Asked) -> bottle.HTTPResponse:
     """All descriptions that take jobs; a page, or JSON for a script."""
-    catalogue = asked.parts.catalogue
-    every = [catalogue.published(name) for name in catalogue.names()]
+    every = asked.parts.catalogue.offered()
     if asked.format(Format.HTML, Format.JSON) is Format.HTML:
         return pages.catalogue(asked, every)
     content = [

@@ -18,6 +18,7 @@ from opus_core.supervisor.tenure import NotActing
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 1000  # jobs judged together
+_PROBING = 5.0  # [s] for finding a folder that can be looked into, where not all can
 
 _EXPECTED = {
     Kind.QUEUED: {Phase.QUEUED, Phase.SUSPENDED},
@@ -256,20 +257,30 @@ class Poller:
     def _peek(self, tasks: Sequence[Task]) -> dict[str, Links]:
         """The links of all; one folder that cannot be read must not hide the others."""
         begin = time.monotonic()
+        unavailable: BackendUnavailable | None = None
         try:
             return self._desk.manager.peek(tasks)
-        except BackendUnavailable:
-            raise
+        except BackendUnavailable as error:
+            unavailable = error
         except Exception:
             log.exception("folders could not be looked into together")
         finally:
             self._asking += time.monotonic() - begin
         found: dict[str, Links] = {}
-        for task in tasks:
+        hidden: dict[str, str] = {}
+        for task in tasks if len(tasks) > 1 or unavailable is None else ():
             try:
                 found |= self._desk.manager.peek([task])
+            except BackendUnavailable as error:
+                hidden[task.job_id] = error.sentence
+                if not found and time.monotonic() - begin > _PROBING:
+                    break  # it is the cluster that does not answer
             except Exception:
                 log.exception("job=%s its folder could not be looked into", task.job_id)
+        if unavailable is not None and not found:
+            raise unavailable
+        for job_id, sentence in hidden.items():
+            log.warning("job=%s %s", job_id, sentence)
         return found
 
     def _statuses(self, doubtful: Sequence[Job]) -> dict[str, Statuses]:

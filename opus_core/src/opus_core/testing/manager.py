@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from opus_core.testing.manager_reach import ReachPromises
 from opus_core.testing.manager_start import StartPromises
 from opus_core.testing.manager_status import StatusPromises
 from opus_core.testing.manager_stop import StopPromises
 
 
-class ManagerContract(StartPromises, StatusPromises, StopPromises):
+class ManagerContract(StartPromises, StatusPromises, StopPromises, ReachPromises):
     """Inherit it and say how an instance is made; all instances share what a manager keeps.
 
         class TestMyManager(ManagerContract):
@@ -17,6 +18,7 @@ class ManagerContract(StartPromises, StatusPromises, StopPromises):
 
     The kit writes jobs below the fixture `job_root`, with the real wrapper, and runs them. What a
     cluster cannot do is said by class attributes (`shared_folder`, `forgets`, `asks`); what the
-    kit cannot bring about is skipped unless one of three fixtures does: `unavailable`, `rejected`,
-    `held`. A slow cluster needs OPUS_TESTING_PATIENCE [s] in the environment.
+    kit cannot bring about is skipped unless one of four fixtures does: `unavailable`,
+    `unreachable`, `rejected`, `held`. A slow cluster needs OPUS_TESTING_PATIENCE [s] in the
+    environment.
     """

@@ -94,6 +94,12 @@ class ManagerKit(BackendContract[Manager]):
         return None
 
     @pytest.fixture
+    def unreachable(self) -> MakeContext | None:
+        """Override with a callable that makes a context in which the folders of jobs cannot be
+        looked into, where the cluster has them."""
+        return None
+
+    @pytest.fixture
     def rejected(self) -> Callable[[Task], Task] | None:
         """Override with a callable that makes of a task one which the scheduler will never run."""
         return None

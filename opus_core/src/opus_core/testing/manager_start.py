@@ -74,6 +74,20 @@ class StartPromises(ManagerKit):
         )
         assert found == {task.ref.tag: task.native_ids for task in tasks}
 
+    def test_find_answers_the_oldest_first(self, manager: Manager, desk: Desk) -> None:
+        task = desk.task(WAITS)
+        ids: list[str] = []
+        for _ in range(3):
+            native_id = manager.start(task)
+            ids += [native_id] if native_id not in ids else []  # one for all is as good
+
+        def found() -> tuple[str, ...]:
+            return manager.find([task.ref.tag])[task.ref.tag]
+
+        visible = manager.visible_after + 20
+        eventually(lambda: len(found()) == len(ids), "all is found that was started", visible)
+        assert found() == tuple(ids)
+
     def test_find_answers_none_for_a_tag_that_was_never_used(
         self, manager: Manager, desk: Desk
     ) -> None:

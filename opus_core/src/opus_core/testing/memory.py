@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
@@ -32,6 +33,7 @@ from opus_core.errors import (
     Gap,
     JobExists,
     LimitReached,
+    Unavailable,
     UnknownJob,
 )
 from opus_core.job import ANYONE, Anyone, Change, Job, JobSummary, Phase, Work, cut
@@ -71,6 +73,15 @@ class MemoryStorage(MemoryLists, Storage):
         with self.universe.changed:
             self.universe.ahead += timedelta(seconds=seconds)
 
+    @contextmanager
+    def failing(self, error: Unavailable) -> Iterator[None]:
+        """Let nothing be written into this universe for as long as it lasts."""
+        self.universe.fault = error
+        try:
+            yield
+        finally:
+            self.universe.fault = None
+
     def make_newer(self) -> None:
         """Let this universe look as if a later version of this module had made it."""
         self.universe.schema = SCHEMA + 1
@@ -85,7 +96,7 @@ class MemoryStorage(MemoryLists, Storage):
     # -- jobs
 
     def add(self, job: Job, *, limits: Limits | None = None) -> Job:
-        with self.universe.changed:
+        with self.universe.writing():
             now = self.universe.now()
             self._check_key(job, now)
             if job.id in self.universe.rows:
@@ -117,7 +128,7 @@ class MemoryStorage(MemoryLists, Storage):
         epoch: int | None = None,
         due: float | None = 0.0,
     ) -> Job:
-        with self.universe.changed:
+        with self.universe.writing():
             row = self._row(job.id, doomed=True)
             old, now = row.job, self.universe.now()
             self._check_version(old, expected)
@@ -142,14 +153,14 @@ class MemoryStorage(MemoryLists, Storage):
             return _own(new)
 
     def note(self, job_id: str, info: Mapping[str, str]) -> None:
-        with self.universe.changed:
+        with self.universe.writing():
             row = self.universe.rows.get(job_id)
             if row:
                 merged = {**row.job.job_info, **info}
                 row.job = replace(row.job, job_info={k: v for k, v in merged.items() if v})
 
     def poke(self, what: str, *, job_id: str | None = None, native_id: str | None = None) -> int:
-        with self.universe.changed:
+        with self.universe.writing():
             found = [
                 row
                 for row in self.universe.rows.values()
@@ -161,7 +172,7 @@ class MemoryStorage(MemoryLists, Storage):
             return len(found)
 
     def take_pokes(self, job_id: str) -> frozenset[str]:
-        with self.universe.changed:
+        with self.universe.writing():
             row = self.universe.rows.get(job_id)
             if row is None:
                 return frozenset()
@@ -169,7 +180,7 @@ class MemoryStorage(MemoryLists, Storage):
             return taken
 
     def delete(self, job_id: str, *, expected: int) -> None:
-        with self.universe.changed:
+        with self.universe.writing():
             row = self.universe.rows.get(job_id)
             if row:
                 self._check_version(row.job, expected)
@@ -210,7 +221,7 @@ class MemoryStorage(MemoryLists, Storage):
             return [(job_id, version) for _, job_id, version in past[:limit]]
 
     def lease(self, name: str, holder: str, seconds: float) -> Lease:
-        with self.universe.changed:
+        with self.universe.writing():
             now = self.universe.now()
             standing = self.universe.leases.get(name)
             if standing and standing.holder not in ("", holder) and standing.until > now:
@@ -225,7 +236,7 @@ class MemoryStorage(MemoryLists, Storage):
             return mine
 
     def release(self, name: str, holder: str) -> None:
-        with self.universe.changed:
+        with self.universe.writing():
             standing = self.universe.leases.get(name)
             if standing and standing.holder == holder:
                 self.universe.leases[name] = replace(standing, holder="")
@@ -236,7 +247,7 @@ class MemoryStorage(MemoryLists, Storage):
         self, after: int, *, owner: str | Anyone | None = ANYONE, limit: int = 1000
     ) -> tuple[int, list[Change]]:
         with self.universe.changed:
-            if after < 0:
+            if not 0 <= after <= self.universe.newest:
                 return self.universe.newest, []
             if after < self.universe.removed:
                 raise Gap(self.universe.newest)
@@ -264,7 +275,7 @@ class MemoryStorage(MemoryLists, Storage):
     # -- all else that must last
 
     def set_health(self, component: str, health: Health) -> None:
-        with self.universe.changed:
+        with self.universe.writing():
             self.universe.health[component] = health
 
     def health(self) -> dict[str, Health]:
@@ -276,7 +287,7 @@ class MemoryStorage(MemoryLists, Storage):
 
     def append(self, stream: str, record: Mapping[str, Any], key: str | None = None) -> int:
         data = json.loads(json.dumps(record))
-        with self.universe.changed:
+        with self.universe.writing():
             kept = self.universe.streams.setdefault(stream, Stream())
             if key is not None:
                 kept.records = [one for one in kept.records if one.key != key]
@@ -295,7 +306,7 @@ class MemoryStorage(MemoryLists, Storage):
             ][:limit]
 
     def trim(self, stream: str, upto: int) -> None:
-        with self.universe.changed:
+        with self.universe.writing():
             kept = self.universe.streams.get(stream, Stream())
             kept.records = [one for one in kept.records if one.seq > upto]
 
@@ -340,12 +351,11 @@ class MemoryStorage(MemoryLists, Storage):
             if key == job.quota_key and when > now - timedelta(hours=1)
         ]
         active = sum(other.phase.active for other in others) + 1
-        # A stored job was counted when it was added; only a new one adds to the hour.
-        created = len(hour) + (job.id not in self.universe.rows)
+        new = job.id not in self.universe.rows  # the hour is of creations alone
         kept = sum(other.bytes for other in others) + job.bytes
         if limits.active is not None and job.phase.active and active > limits.active:
             raise LimitReached(f"{limits.active} jobs may be active at once; wait for one to end")
-        if limits.per_hour is not None and created > limits.per_hour:
+        if limits.per_hour is not None and new and len(hour) >= limits.per_hour:
             raise LimitReached(f"{limits.per_hour} jobs may be created in an hour; try again later")
         if limits.bytes is not None and kept > limits.bytes:
             raise LimitReached(f"{limits.bytes} bytes may be kept at once; delete some jobs")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from opus_core.backends import Health, Lease, Record
+from opus_core.errors import Unavailable
 from opus_core.job import Change, Job
 from opus_core.testing.memory_accounts import MemoryAccounts
 
@@ -57,6 +60,15 @@ class Universe:
         self.health: dict[str, Health] = {}
         self.streams: dict[str, Stream] = {}
         self.accounts = MemoryAccounts()
+        self.fault: Unavailable | None = None  # why nothing can be written
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """One transaction that changes something."""
+        with self.changed:
+            if self.fault is not None:
+                raise self.fault
+            yield
 
     def now(self) -> datetime:
         """The storage's clock."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from opus_core.testing.storage_faults import FaultPromises
 from opus_core.testing.storage_jobs import JobPromises
 from opus_core.testing.storage_journal import JournalPromises
 from opus_core.testing.storage_limits import LimitPromises
@@ -11,7 +12,13 @@ from opus_core.testing.storage_records import RecordPromises
 
 
 class StorageContract(
-    JobPromises, LimitPromises, ListPromises, JournalPromises, QueuePromises, RecordPromises
+    JobPromises,
+    LimitPromises,
+    ListPromises,
+    JournalPromises,
+    QueuePromises,
+    RecordPromises,
+    FaultPromises,
 ):
     """Inherit it and say how an instance is made; every call is another one on the same data.
 
@@ -20,7 +27,8 @@ class StorageContract(
             def make(self, tmp_path):
                 return lambda: MyStorage(MyStorage.Options(path=tmp_path / "opus.db"))
 
-    Two more fixtures may be overridden, else what they are for is skipped: `pass_time`, a
-    callable that puts the storage's clock forward by so many seconds, and `make_newer`, a
-    callable that makes the stored schema look newer than the code.
+    Four more fixtures may be overridden, else what they are for is skipped: `pass_time`, a
+    callable that puts the storage's clock forward by so many seconds; `make_newer`, a callable
+    that makes the stored schema look newer than the code; `full` and `unavailable`, callables
+    that make a context in which there is no room, or no store.
     """

@@ -70,6 +70,17 @@ class JournalPromises(StorageKit):
         storage.save(replace(job, marks=DOOMED), expected=1)
         assert _steps(storage, newest) == [(job.id, Phase.PENDING, None)]
 
+    def test_a_change_of_phase_and_the_mark_doomed_are_two_entries_in_this_order(
+        self, storage: Storage
+    ) -> None:
+        job = storage.add(a_job())
+        newest = storage.changes(-1)[0]
+        storage.save(replace(job, phase=Phase.ABORTED, marks=DOOMED), expected=1)
+        assert _steps(storage, newest) == [
+            (job.id, Phase.PENDING, Phase.ABORTED),
+            (job.id, Phase.ABORTED, None),
+        ]
+
     def test_a_job_is_doomed_once(self, storage: Storage) -> None:
         job = storage.add(a_running_job())
         doomed = storage.save(replace(job, marks=DOOMED), expected=1)
@@ -145,6 +156,15 @@ class JournalPromises(StorageKit):
         storage.add(a_job())
         storage.add(a_job())
         assert storage.changes(-1) == (storage.changes(0)[0], [])
+
+    def test_a_number_beyond_the_newest_lists_nothing_and_answers_the_newest(
+        self, storage: Storage
+    ) -> None:
+        assert storage.changes(1000) == (storage.changes(-1)[0], [])
+        storage.add(a_job())
+        newest = storage.changes(-1)[0]
+        for beyond in (1, 1000):
+            assert storage.changes(newest + beyond) == (newest, [])
 
     def test_with_an_owner_only_that_owners_jobs_are_listed(self, storage: Storage) -> None:
         jobs = {name: storage.add(a_job(owner=name)).id for name in ("ann", "bob", None)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import HealthCheck, settings
 from opus_core.backends import Storage
 from opus_core.testing.backend import BackendContract, Instances
 from opus_core.testing.timing import PATIENCE, eventually
+
+MakeContext = Callable[[], AbstractContextManager[None]]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,6 +49,18 @@ class StorageKit(BackendContract[Storage]):
         Without it the promises about hours and days are skipped, and those about tenths of a
         second are waited for.
         """
+        return None
+
+    @pytest.fixture
+    def full(self) -> MakeContext | None:
+        """Override with a callable that makes a context in which there is no room for another
+        half a megabyte."""
+        return None
+
+    @pytest.fixture
+    def unavailable(self) -> MakeContext | None:
+        """Override with a callable that makes a context in which the store cannot be reached, or
+        somebody keeps it locked."""
         return None
 
     @pytest.fixture

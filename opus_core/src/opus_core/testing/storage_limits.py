@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from opus_core.backends import Limits, Storage
-from opus_core.errors import AlreadyAdded, LimitReached, UnknownJob
+from opus_core.errors import AlreadyAdded, JobExists, LimitReached, UnknownJob
 from opus_core.job import Idempotency, Job, Phase
 from opus_core.testing.backend import Instances
 from opus_core.testing.samples import a_job, a_job_of_bytes, a_running_job
@@ -122,6 +122,17 @@ class LimitPromises(StorageKit):
         assert storage.changes(newest) == (newest, []), "the journal tells of it"
         storage.add(replace(job, phase=Phase.PENDING), limits=Limits(per_hour=2))
 
+    def test_the_errors_of_add_are_looked_for_in_order(self, storage: Storage) -> None:
+        there = storage.add(a_job(phase=Phase.QUEUED, idempotency=KEY))
+        limits = Limits(active=1)
+        another = a_job(phase=Phase.QUEUED)
+        with pytest.raises(AlreadyAdded):
+            storage.add(replace(another, id=there.id, idempotency=KEY), limits=limits)
+        with pytest.raises(JobExists):
+            storage.add(replace(another, id=there.id), limits=limits)
+        with pytest.raises(LimitReached):
+            storage.add(another, limits=limits)
+
     # -- limits of save
 
     def test_save_asks_the_limits(self, storage: Storage) -> None:
@@ -136,6 +147,14 @@ class LimitPromises(StorageKit):
         limits = Limits(active=1, per_hour=1, bytes=10)
         executing = replace(job, phase=Phase.EXECUTING)
         assert storage.save(executing, expected=1, limits=limits).version == 2
+
+    def test_save_asks_no_limit_of_creations(self, storage: Storage) -> None:
+        job = storage.add(a_job())
+        storage.add(a_job())
+        saved = storage.save(
+            replace(job, phase=Phase.QUEUED), expected=1, limits=Limits(per_hour=1)
+        )
+        assert saved.version == 2
 
     # -- Idempotency-Key
 

@@ -191,6 +191,15 @@ class ListPromises(StorageKit):
             rest = storage.get_list(replace(query, cursor=query.cursor_at(summary)))
             assert list(rest) == whole[number + 1 :], f"behind job {number} of {len(whole)}"
 
+    def test_with_last_a_cursor_moves_within_these_n(self, storage: Storage) -> None:
+        jobs_at(storage, 0, 4, 1, 1, 2)
+        query = JobQuery(last=3)
+        newest = list(storage.get_list(query))
+        assert len(newest) == 3
+        for number, summary in enumerate(newest):
+            rest = storage.get_list(replace(query, cursor=query.cursor_at(summary)))
+            assert list(rest) == newest[number + 1 :], f"behind job {number} of 3"
+
     def test_a_cursor_outlives_its_job(self, storage: Storage) -> None:
         jobs = jobs_at(storage, 0, 1, 2)
         cursor = JobQuery().cursor_at(jobs[1].summary())

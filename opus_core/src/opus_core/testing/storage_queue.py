@@ -190,6 +190,17 @@ class QueuePromises(StorageKit):
             "the lease of 0.05 s has lapsed",
         )
 
+    def test_the_epoch_stays_when_the_holder_comes_back_after_a_lapse(
+        self, storage: Storage, soon: Soon
+    ) -> None:
+        mine = storage.lease("supervisor", "me", 0.05)
+        storage.lease("later", "me", 0.05)
+        soon(
+            lambda: storage.lease("later", "you", 60).holder == "you",
+            "a lease of 0.05 s that was taken later has lapsed",
+        )
+        assert storage.lease("supervisor", "me", 60).epoch == mine.epoch
+
     def test_a_released_lease_is_free(self, storage: Storage) -> None:
         storage.lease("supervisor", "me", 600)
         storage.release("supervisor", "me")

@@ -212,7 +212,7 @@ class LocalManager(Manager):
                     record = self._records.read(number, tags[number])
                     if record is not None:
                         active += self._launch(look(self._records, record))
-        except OSError as error:
+        except (OSError, BackendUnavailable) as error:
             log.warning("no job could be launched: %s", error)
 
     def _launch(self, view: View) -> bool:
