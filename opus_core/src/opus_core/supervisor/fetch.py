@@ -8,7 +8,7 @@ from dataclasses import replace
 from opus_core import job as jobs
 from opus_core import lifecycle
 from opus_core.backends import Links, Task
-from opus_core.errors import NotFound, Unavailable
+from opus_core.errors import NotFound, ResultsLost, Unavailable
 from opus_core.job import Job, Phase, Result, Work
 from opus_core.supervisor.desk import Desk, pause
 from opus_core.supervisor.submit import ref_of
@@ -75,10 +75,13 @@ class Fetcher:
         failure = ""
         if links.begun or links.exit is not None:
             desk.tenure.must()
-            desk.manager.get_results(task)
+            try:
+                desk.manager.get_results(task)
+            except ResultsLost as error:
+                failure = f"its results cannot be fetched: {error.sentence}"
             collected = desk.folders.results(job, desk.definition(job))
             results = collected.results
-            if collected.missing:
+            if collected.missing and not failure:
                 names = ", ".join(collected.missing)
                 failure = f"the script ended well but did not write what it has to: {names}"
             self._note(job, results)
