@@ -146,7 +146,8 @@ def parse_scontrol(text: str) -> dict[str, str]:
     for word in text.split():
         key, equals, value = word.partition("=")
         if equals and (key in _INFO or key == "JobName") and value not in ("(null)", "N/A", ""):
-            found.setdefault(key, value)
+            instant = _instant(value) if key.endswith("Time") else None
+            found.setdefault(key, f"{instant:%Y-%m-%dT%H:%M:%SZ}" if instant else value)
     return found
 
 

@@ -150,7 +150,7 @@ def job(
         descriptions={one.name: one.description for one in definition.generated},
         units={one.name: one.unit for one in definition.parameters},
         progress=_percent(info.pop("progress", "")),
-        doing=[info.pop(key) for key in ("doing", "waiting", "fetching") if info.get(key)],
+        doing=[info.pop(key) for key in ("doing", "waiting", "resume", "fetching") if info.get(key)],
         info=info,
         outputs=outputs,
         document=document,
