@@ -122,7 +122,7 @@ def kind_of(state: str, reason: str) -> _State:
 def sentence_of(reason: str) -> str:
     """Why a job waits, for its owner, with SLURM's own word; empty where there is no reason."""
     plain = _plain(reason)
-    if plain in ("", "None", "(null)"):
+    if plain in ("", "None", "null"):
         return ""
     if plain in _HELD:
         return f"{_HELD[plain]} ({plain})"
@@ -139,5 +139,7 @@ def sentence_of(reason: str) -> str:
 
 def _plain(reason: str) -> str:
     """A reason as squeue writes it; scontrol has `_` for its blanks."""
-    text = reason.strip().strip("()") if reason.startswith("(") else reason.strip()
+    text = reason.strip()
+    if text.startswith("(") and text.endswith(")"):  # as squeue shows it beside the nodes
+        text = text[1:-1]
     return text.replace("_", " ") if "_" in text and " " not in text else text
