@@ -72,7 +72,7 @@ def test_at_most_four_channels_are_used_by_ssh():
 def test_commands_that_are_not_there_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
-        ConfigError, match=r"there is no sbatch on this machine; .*\[manager\] host"
+        ConfigError, match=r"there is no sbatch on this machine; .* host to a login node"
     ):
         slurm().check()
     with pytest.raises(ConfigError, match="there is no ssh on this machine"):
