@@ -20,5 +20,6 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(autouse=True)
 def _restored(request) -> Iterator[None]:
     yield
-    if "cluster" in request.fixturenames:
+    # A module may say that it clears up itself, which is quicker.
+    if "cluster" in request.fixturenames and not getattr(request.module, "CLEARS_UP", False):
         request.getfixturevalue("cluster").restore()

@@ -7,9 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from opus_core.backends import Kind
 from opus_core.testing import ManagerContract
+from opus_core.testing.manager_kit import COUNTS, Desk, known, ran, until
 from opus_manager_slurm.manager import SlurmManager
 from opus_manager_slurm.options import SlurmOptions
+
+CLEARS_UP = True  # the kit ends what it has started
 
 # As sites wrap it: it talks, and submits held what asks for a constraint that there is not.
 SBATCH = """#!/bin/bash
@@ -82,9 +86,42 @@ class TestLocalTransport(SlurmContract):
     asks = ("start", "find", "get_status", "abort")
 
 
+class ThereDesk(Desk):
+    """The login node is this machine: what a test looks at in a job's working directory is a link
+    to where it is there. Links are not sent."""
+
+    def __init__(self, root, there):
+        super().__init__(root)
+        self.there = there
+
+    def task(self, script, options=None):
+        task = super().task(script, options)
+        for name in ("runs", "stop", "child", "grandchild", "daemon"):
+            (task.folder / "work" / name).symlink_to(self.there / task.ref.tag / "work" / name)
+        return task
+
+
 class TestSshTransport(SlurmContract):
     asks = ("start", "find", "get_status", "abort")
-    shared_folder = False
 
     def way(self, cluster):
         return {"host": cluster.ssh_host, "ssh_config": cluster.ssh_config}
+
+    @pytest.fixture
+    def desk(self, instances, job_root, cluster):
+        desk = ThereDesk(job_root, cluster.home / "opus-jobs")
+        yield desk
+        if desk.tasks:
+            desk.clear(instances.open())
+
+    def test_a_submission_that_finds_the_claim_taken_leaves(self, manager, desk):
+        task = desk.task(COUNTS)
+        assert manager.seal(task).sealed  # so that there is a folder
+        claim = desk.there / task.ref.tag / "claim"
+        claim.unlink()
+        claim.symlink_to("somebody-else")
+        (claim.parent / "run").write_text((task.folder / "run").read_text())
+        started = known(task, manager.start(task))
+        until(manager, started.ref, Kind.ENDED, Kind.GONE)
+        assert ran(task) == 0
+        assert claim.readlink().name == "somebody-else"
