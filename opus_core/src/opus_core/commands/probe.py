@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -54,8 +55,9 @@ def probe(opus: Opus) -> Iterator[str]:
             host = file.read(256).decode("utf-8", "replace").strip()
         yield f"its result is here; it ran on {host}"
     finally:
-        manager.abort(replace(task.ref, native_id=None))
-        manager.delete(task)
+        with suppress(OpusError):  # the first error is the one to tell
+            manager.abort(replace(task.ref, native_id=None))
+            manager.delete(task)
         folders.remove(job.id)
 
 
