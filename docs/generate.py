@@ -1,9 +1,9 @@
-"""Renew the tables of docs/configuration.md, which are made from the dataclasses of the settings.
+"""Renew the tables of settings in the pages, which are made from the dataclasses of the settings.
 
     .tox/docs/bin/python docs/generate.py
 
 What stands between `<!-- keys: TABLE -->` and `<!-- end -->` is replaced; the rest is written by
-hand. Needs what the tox environment `docs` has: the core, the SQLite storage, the local manager.
+hand. Needs what the tox environment `docs` has: the core and the back ends that come with it.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ import dataclasses
 import re
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from opus_core.config import Config, Selection
 from opus_manager_local.options import LocalOptions
+from opus_manager_slurm.options import SlurmOptions
 from opus_storage_sqlite.storage import SQLiteOptions
 
-PAGE: Final = Path(__file__).with_name("configuration.md")
+_DOCS: Final = Path(__file__).parent
+PAGES: Final = (_DOCS / "configuration.md", _DOCS / "admin" / "slurm.md")
 
 _BACK_ENDS: Final = {"storage": SQLiteOptions, "manager": LocalOptions}
+_OTHERS: Final = {"manager: slurm": SlurmOptions}  # that are not in use by default
 _BEGIN: Final = re.compile(r"<!-- keys: (?P<table>.*?) -->\n")
 _END: Final = "<!-- end -->\n"
 _WORDS: Final = {str: "string", int: "integer", float: "number", bool: "true or false"}
@@ -42,15 +45,12 @@ def tables() -> dict[str, list[str]]:
                 found[f"{field.name}: {value.use}"] = [*_rows(_BACK_ENDS[field.name])]
         elif dataclasses.is_dataclass(value):
             found[field.name] = [*_rows(type(value))]
-    return found
+    return found | {name: [*_rows(options)] for name, options in _OTHERS.items()}
 
 
 def renewed(page: str) -> str:
-    """The page with its tables made anew. Raises `ValueError` if one is missing or unknown."""
+    """The page with its tables made anew. Raises `KeyError` if there is no such table."""
     known = tables()
-    asked = [match["table"] for match in _BEGIN.finditer(page)]
-    if sorted(asked) != sorted(known):
-        raise ValueError(f"the page has the tables {asked}, and there are {list(known)}")
     pieces, position = [], 0
     for match in _BEGIN.finditer(page):
         pieces.append(page[position : match.end()])
@@ -81,6 +81,10 @@ def _value(hint: Any, field: dataclasses.Field[Any]) -> str:  # noqa: ANN401 - a
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
     if typing.get_origin(hint) is tuple:
         return "list of strings"
+    if typing.get_origin(hint) is typing.Literal:
+        return " or ".join(f"`{_quoted(one)}`" for one in typing.get_args(hint))
+    if isinstance(typing.get_origin(hint), type) and issubclass(typing.get_origin(hint), Mapping):
+        return "table of strings"
     if hint is Path:
         return "path"
     unit = field.metadata.get("unit")
@@ -93,7 +97,7 @@ def _value(hint: Any, field: dataclasses.Field[Any]) -> str:  # noqa: ANN401 - a
 
 def _default(value: object, field: dataclasses.Field[Any]) -> str:
     # A folder that depends on where the file lies is told by the sentence.
-    if value is None or field.name == "data_dir":
+    if value is None or value is dataclasses.MISSING or field.name == "data_dir":
         return "absent"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
@@ -110,6 +114,12 @@ def _quoted(value: object) -> str:
     return f'"{value}"'
 
 
+def shown(page: str) -> list[str]:
+    """The names of the tables that a page has."""
+    return [match["table"] for match in _BEGIN.finditer(page)]
+
+
 if __name__ == "__main__":
-    PAGE.write_text(renewed(PAGE.read_text()))
-    print(f"{PAGE} is up to date")
+    for page in PAGES:
+        page.write_text(renewed(page.read_text()))
+        print(f"{page} is up to date")

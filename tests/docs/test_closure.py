@@ -2,7 +2,13 @@ from __future__ import annotations
 
 from closure import TOOLS, closure, installed
 
-OPUS = ("opus-core[testing]", "opus-storage-sqlite", "opus-manager-local", "opus-jdl-wadl")
+OPUS = (
+    "opus-core[testing]",
+    "opus-storage-sqlite",
+    "opus-manager-slurm",
+    "opus-manager-local",
+    "opus-jdl-wadl",
+)
 
 
 def test_what_is_installed_is_what_is_declared():

@@ -55,8 +55,8 @@ def test_the_modules_and_names_that_are_named_exist(page):
 
 def test_the_first_page_leads_to_every_other():
     index = (DOCS / "index.md").read_text()
-    others = {page.name for page in DOCS.glob("*.md")} - {"index.md"}
-    assert others <= set(re.findall(r"\]\(([\w.-]+)\)", index))
+    others = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")} - {"index.md"}
+    assert others <= set(re.findall(r"\]\(([\w./-]+)\)", index))
 
 
 def test_the_first_page_names_every_command():

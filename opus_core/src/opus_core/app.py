@@ -144,8 +144,9 @@ class Opus:
             backend.close()
 
 
-def open_opus(config: Config) -> Opus:
-    """Open everything the configuration names.
+def open_opus(config: Config, *, supervises: bool = True) -> Opus:
+    """Open everything the configuration names; a process that only serves never calls the manager,
+    and need not be able to.
 
     Raises `ConfigError`, and `PluginError` among them, with one sentence for the admin.
     """
@@ -155,7 +156,7 @@ def open_opus(config: Config) -> Opus:
     manager = registry.manager(config)
     jdl = registry.jdl(config)
     data_dir = open_data_dir(config.data_dir)
-    for backend in (storage, manager, jdl):
+    for backend in (storage, *((manager,) if supervises else ()), jdl):
         backend.check()
     storage.prepare()
     catalogue = Catalogue(data_dir.path / "definitions", jdl, registry.jdls(config))

@@ -87,10 +87,10 @@ class Backend(ABC):
 
     Options: ClassVar[type[Any]] = NoOptions
     """A frozen dataclass, filled from the rest of the table that `use` stands in. Fields are of
-    type str, int, float, bool, Path, or tuples and string-keyed mappings of str; a field without
-    default is required; a comment for the admin is `field(metadata={"help": ...})`. Paths are
-    absolute before they get here: one the admin wrote is taken from the folder of the
-    configuration file, a relative default from `data_dir`."""
+    type str, int, float, bool, Path, a Literal of strings, or tuples and string-keyed mappings of
+    str; a field without default is required; a comment for the admin is
+    `field(metadata={"help": ...})`. Paths are absolute before they get here: one the admin wrote is
+    taken from the folder of the configuration file, a relative default from `data_dir`."""
 
     def __init__(self, options: Any) -> None:  # noqa: ANN401  an instance of its own Options
         self.options = options
@@ -666,13 +666,14 @@ class Manager(Backend):
     UNRECOGNISED (it said something else) and `BackendUnavailable` (it could not be asked).
     """
 
-    parallel: ClassVar[int] = 4
-    """How many calls it bears at once."""
+    parallel: int = 4
+    """How many calls it bears at once. This and the next two may depend on the options: then
+    `__init__` sets them."""
 
-    visible_after: ClassVar[float] = 0.0
+    visible_after: float = 0.0
     """Seconds a submission may take to be found by `find` after `start` was called [s]."""
 
-    poll_interval: ClassVar[float] = 30.0
+    poll_interval: float = 30.0
     """How often `get_status` is worth asking where the configuration does not say [s]."""
 
     can_resume: ClassVar[bool] = False
@@ -698,7 +699,8 @@ class Manager(Backend):
     @abstractmethod
     def get_status(self, refs: Sequence[Ref]) -> dict[Ref, Status]:
         """One question for all; every ref is answered. A native id that answers under another
-        tag is GONE. Raises `BackendUnavailable` if it could not ask."""
+        tag is GONE. Raises `BackendUnavailable` if it could not ask; with `answers` for those refs
+        that it can tell of all the same."""
 
     @abstractmethod
     def abort(self, ref: Ref) -> None:
@@ -730,15 +732,19 @@ class Manager(Backend):
         return claimant
 
     def resume(self, ref: Ref) -> None:
-        """Release what the scheduler holds; only called where `can_resume`."""
+        """Release what the scheduler holds; only called where `can_resume`.
+
+        Raises `NotAllowed` if somebody else has to, `BackendUnavailable`.
+        """
         raise NotAllowed(f"the {self.name} manager cannot release held jobs")
 
     def get_info(self, ref: Ref) -> dict[str, str]:
         """All the scheduler tells of it, for the curious. Raises `BackendUnavailable`."""
         return {}
 
-    def get_output(self, task: Task) -> None:
-        """Bring what is new of stdout, stderr and progress into the folder while somebody reads.
+    def get_output(self, tasks: Sequence[Task]) -> None:
+        """Bring what is new of stdout, stderr and progress of each into its folder, while somebody
+        reads there; in one go for all.
 
         This one has nothing to do. Raises `BackendUnavailable`.
         """
@@ -746,7 +752,8 @@ class Manager(Backend):
     def get_results(self, task: Task) -> None:
         """Bring results, stdout, stderr and exit into the folder; resumes where it was cut off.
 
-        This one has nothing to do. Raises `BackendUnavailable`.
+        This one has nothing to do. Raises `BackendUnavailable`, or `ResultsLost` if trying again
+        cannot help.
         """
 
     def delete(self, task: Task) -> None:

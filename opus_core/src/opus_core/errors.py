@@ -21,6 +21,7 @@
       Unavailable                 503 transient  try again later, nothing is wrong with you
         BackendUnavailable                       a scheduler could not be asked
         StorageFull
+      ResultsLost                 -              what a job has left can never be fetched
       SubmitRejected              -              a scheduler will never run this
       SubmitDeferred              -              a scheduler will not take this now
       Gap                         -              the journal no longer reaches back so far
@@ -35,8 +36,8 @@ error types of UWS 1.1 section 2.2.2.5.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 
 class OpusError(Exception):
@@ -167,11 +168,22 @@ class Unavailable(OpusError):
 
 
 class BackendUnavailable(Unavailable):
-    """A scheduler could not be asked, so nothing is known and nothing may be concluded."""
+    """A scheduler could not be asked, so nothing is known and nothing may be concluded.
+
+    Where a part of a question was answered all the same, `answers` has that part.
+    """
+
+    def __init__(self, sentence: str = "", *, answers: Mapping[Any, Any] | None = None) -> None:
+        super().__init__(sentence)
+        self.answers = answers
 
 
 class StorageFull(Unavailable):
     """No space is left for what has to be written."""
+
+
+class ResultsLost(OpusError):
+    """What a job has left cannot be fetched, and trying again cannot help."""
 
 
 class SubmitRejected(OpusError):

@@ -20,7 +20,7 @@ def make_application(config: str | Path) -> bottle.Bottle:
     loaded = load(Path(config)).under_wsgi()
     if loaded.log_file is not None:
         set_up(loaded)
-    opus = open_opus(loaded)
+    opus = open_opus(loaded, supervises=loaded.embedded)
     if loaded.embedded:
         supervisor = opus.supervisor()
         supervisor.start()

@@ -201,7 +201,7 @@ class SmallManager(Manager):
         for one in self.cluster.under(ref.tag):
             one.held = False
 
-    def get_output(self, task: Task) -> None:
+    def get_output(self, tasks: Sequence[Task]) -> None:
         self._called("get_output")
 
     def get_info(self, ref: Ref) -> dict[str, str]:

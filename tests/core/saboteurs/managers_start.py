@@ -41,9 +41,10 @@ class RunsACopy(Saboteur):
 
 @breaks(StartPromises, "test_output_is_in_the_folder_while_the_script_runs")
 class OutputAtTheEnd(Saboteur):
-    def get_output(self, task):
-        with suppress(FileNotFoundError):
-            (task.folder / "stdout").unlink()
+    def get_output(self, tasks):
+        for task in tasks:
+            with suppress(FileNotFoundError):
+                (task.folder / "stdout").unlink()
 
 
 @breaks(

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from opus_core.app import Opus, open_opus
+from opus_core.commands.probe import probe
 from opus_core.config import load
 from opus_core.definitions import Catalogue, State
 from opus_core.errors import OpusError
@@ -31,6 +32,9 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     """Add the parser."""
     parser = subparsers.add_parser("check", help="find mistakes in an installation")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument(
+        "--probe", action="store_true", help="send a small job through the manager and back"
+    )
     parser.set_defaults(run=run)
 
 
@@ -60,8 +64,18 @@ def findings(args: argparse.Namespace) -> Iterator[Finding]:
         return
     try:
         yield from _installation(opus)
+        if args.probe:
+            yield from _probe(opus)
     finally:
         opus.close()
+
+
+def _probe(opus: Opus) -> Iterator[Finding]:
+    try:
+        for sentence in probe(opus):
+            yield Finding("ok", "probe", sentence)
+    except OpusError as error:
+        yield Finding("error", "probe", error.sentence)
 
 
 def _installation(opus: Opus) -> Iterator[Finding]:

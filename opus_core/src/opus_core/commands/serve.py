@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     config = load(args.config)
     set_up(config)
     stop = stopped_by_signal()
-    opus = open_opus(config)
+    opus = open_opus(config, supervises=config.embedded)
     try:
         if config.path is None:
             offer_examples(opus)

@@ -24,6 +24,7 @@ from opus_core.render.urls import Urls
 from opus_core.render.xml import numbered
 
 _SHOWN: Final = 500  # characters of a value that a page shows
+_DOING: Final = ("doing", "waiting", "resume", "fetching")  # of job_info, in sentences
 _IMAGES: Final = frozenset(
     {"image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml", "image/avif"}
 )
@@ -150,7 +151,7 @@ def job(
         descriptions={one.name: one.description for one in definition.generated},
         units={one.name: one.unit for one in definition.parameters},
         progress=_percent(info.pop("progress", "")),
-        doing=[info.pop(key) for key in ("doing", "waiting", "fetching") if info.get(key)],
+        doing=[info.pop(key) for key in _DOING if info.get(key)],
         info=info,
         outputs=outputs,
         document=document,

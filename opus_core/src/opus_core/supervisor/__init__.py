@@ -31,6 +31,7 @@ from opus_core.supervisor.desk import Desk, Settings
 from opus_core.supervisor.fetch import Fetcher
 from opus_core.supervisor.inputs import Inputs
 from opus_core.supervisor.observe import Observer
+from opus_core.supervisor.outputs import Outputs
 from opus_core.supervisor.poll import Poller
 from opus_core.supervisor.pool import Pool
 from opus_core.supervisor.reap import Reaper
@@ -84,13 +85,21 @@ class Supervisor:
         self._submitter = Submitter(self._desk)
         self._poller = Poller(self._desk)
         self._fetcher = Fetcher(self._desk)
+        self._outputs = Outputs(self._desk)
         self._reaper = Reaper(self._desk)
         self._observer = Observer(storage, self._tenure, notify) if notify else None
         self._input_pool = Pool("opus-input", 8, self._wake.set, share=2, line=_INPUTS_IN_LINE)
         self._submit_pool = Pool("opus-submit", manager.parallel, self._wake.set)
+        self._output_pool = Pool("opus-output", 1, self._wake.set)
         self._fetch_pool = Pool("opus-fetch", min(4, manager.parallel), self._wake.set)
         self._reap_pool = Pool("opus-reap", 2, self._wake.set)
-        self._pools = (self._input_pool, self._submit_pool, self._fetch_pool, self._reap_pool)
+        self._pools = (
+            self._input_pool,
+            self._submit_pool,
+            self._output_pool,
+            self._fetch_pool,
+            self._reap_pool,
+        )
         self._lock = threading.Lock()
         self._penalties: dict[str, float] = {}
         self._stopping = threading.Event()
@@ -123,6 +132,7 @@ class Supervisor:
         self._stopping.set()
         self._wake.set()
         self._inputs.finish()
+        self._outputs.finish()
         self._poller.finish()
         if self._observer is not None:
             self._observer.finish()
@@ -189,8 +199,8 @@ class Supervisor:
             return self._give(self._reap_pool, self._leave, job)
         if job.work is Work.LIVE:
             if pokes & {"output", "info"}:
-                task = partial(self._refresh, job.id)
-                self._fetch_pool.give(f"output of {job.id}", task)
+                self._outputs.want(job.id)
+                self._output_pool.give("outputs", self._outputs.bring)
             # A poke alone asks for no save; if the job is due as well it is listed again.
             self._poller.look_at(job.id, due=not pokes)
             return True
@@ -233,21 +243,6 @@ class Supervisor:
         with self._lock:
             self._penalties[job_id] = time.monotonic() + _PENALTY
         self._desk.trouble.met(job_id, sentence)
-
-    def _refresh(self, job_id: str) -> None:
-        """Somebody reads the job's output or its scheduler's record: bring what is new."""
-        desk = self._desk
-        job = desk.fresh(job_id)
-        if job is None or job.work is not Work.LIVE or not self._tenure.acting:
-            return
-        try:
-            task = desk.task(job)
-            desk.manager.get_output(task)
-            info = desk.manager.get_info(task.ref)
-            if info:
-                desk.storage.note(job.id, info)
-        except OpusError as error:
-            log.warning("job=%s its output is not up to date: %s", job.id, error.sentence)
 
     def _leave(self, job: Job) -> None:
         """Leave a job alone whose manager is no longer configured, and say so."""

@@ -9,7 +9,7 @@ from opus_core import job as jobs
 from opus_core import lifecycle
 from opus_core.backends import Links, Task
 from opus_core.definition import JobDefinition
-from opus_core.errors import NotFound, OpusError, PluginError, Unavailable
+from opus_core.errors import NotFound, OpusError, PluginError, ResultsLost, Unavailable
 from opus_core.job import Job, Phase, Result, Work
 from opus_core.supervisor.desk import Desk, pause
 from opus_core.supervisor.submit import ref_of
@@ -77,9 +77,14 @@ class Fetcher:
         if links.begun or links.exit is not None:
             definition, failure = self._definition(job)
             desk.tenure.must()
-            desk.manager.get_results(desk.task(job, definition))
+            lost = ""
+            try:
+                desk.manager.get_results(desk.task(job, definition))
+            except ResultsLost as error:
+                lost = f"its results cannot be fetched: {error.sentence}"
             if definition is not None:
                 results, failure = self._collect(job, definition)
+            failure = lost or failure
             self._note(job, results)
         else:
             failure = "the job's folder has been removed; run it again"

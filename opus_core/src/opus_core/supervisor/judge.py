@@ -11,7 +11,7 @@ from functools import partial
 from opus_core import job as jobs
 from opus_core import lifecycle
 from opus_core.backends import Exit, Kind, Links, Ref, Status, Task
-from opus_core.errors import BackendUnavailable
+from opus_core.errors import BackendUnavailable, NotAllowed
 from opus_core.job import Job, Mark, Work
 from opus_core.supervisor.desk import Desk
 
@@ -104,9 +104,7 @@ class Judge:
         if status.kind is Kind.ENDED:
             return [*rules, self._over(job, links, status, task)]
         if status.kind is Kind.HELD and Mark.RESUME_REQUESTED in job.marks:
-            self._desk.tenure.must()
-            for ref in refs_of(job):
-                self._desk.manager.resume(ref)
+            self._resume(job)
             rules.append(lifecycle.resumed)
         return [*rules, lambda job: lifecycle.report(job, status, now=present)]
 
@@ -152,6 +150,19 @@ class Judge:
         desk.tenure.must()
         # One that was faster than the seal has the claim by now, and is what the job is.
         return (lambda job: job) if desk.manager.seal(task).begun else rule
+
+    def _resume(self, job: Job) -> None:
+        """Pass the wish on. Where that is for others to grant the job says so, and goes on being
+        held."""
+        self._desk.tenure.must()
+        try:
+            for ref in refs_of(job):
+                self._desk.manager.resume(ref)
+        except NotAllowed as error:
+            log.info("job=%s is not released: %s", job.id, error.sentence)
+            self._desk.storage.note(job.id, {"resume": error.sentence})
+        else:
+            self._desk.storage.note(job.id, {"resume": ""})
 
     def _gone(self, job: Job, status: Status, task: Task) -> Rule:
         """Neither the scheduler nor its history knows it: wait a grace time, seal, then say so."""

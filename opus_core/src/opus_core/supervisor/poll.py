@@ -42,6 +42,7 @@ class Poller:
         self._next_poll = 0.0
         self._next_look = 0.0
         self._asking = 0.0  # [s] that the cluster has taken to answer in this turn
+        self._next_question = 0.0  # that is not a poll
         self._since = jobs.now()
         self._state: HealthState | None = None
         self._unrecognised: set[str] = set()
@@ -141,37 +142,35 @@ class Poller:
             self._healthy()
             return
         statuses = self._ask([live.ref for live in lives])
-        # While the scheduler does not answer the folders still tell what has ended.
-        news = {
-            live.id
-            for live in lives
-            if statuses is None or self._is_news(live, statuses.get(live.ref))
-        }
+        # Where the scheduler does not answer the folders still tell what has ended.
+        news = {live.id for live in lives if self._is_news(live, statuses.get(live.ref))}
         known: dict[str, Statuses] = {}
         for live in lives:
-            if statuses is not None and live.id in news and live.ref in statuses:
+            if live.id in news and live.ref in statuses:
                 known.setdefault(live.id, {})[live.ref.native_id] = statuses[live.ref]
         ids = list(dict.fromkeys(live.id for live in lives if live.id in news))
         for start in range(0, len(ids), _AT_ONCE):
-            some = ids[start : start + _AT_ONCE]
-            self._look(some, known, ask=statuses is not None)
+            self._look(ids[start : start + _AT_ONCE], known, ask=False)
 
-    def _ask(self, refs: Sequence[Ref]) -> Mapping[Ref, Status] | None:
-        """One question for all; None, and health says so, if it could not be asked."""
+    def _ask(self, refs: Sequence[Ref]) -> Mapping[Ref, Status]:
+        """One question for all; what was answered, which is not all if health says so."""
         begin = time.monotonic()
         try:
-            statuses = self._desk.manager.get_status(refs)
+            statuses: Mapping[Ref, Status] = self._desk.manager.get_status(refs)
         except BackendUnavailable as error:
             self._unhealthy(error.sentence)
-            return None
+            return error.answers or {}
         finally:
-            self._asking += time.monotonic() - begin
+            took = time.monotonic() - begin
+            self._asking += took
+            rest = max(self._desk.settings.event_interval, 5 * took)
+            self._next_question = time.monotonic() + rest
         self._healthy()
         return statuses
 
     def _is_news(self, live: Live, status: Status | None) -> bool:
         if status is None:
-            return False
+            return True
         if status.kind is Kind.UNRECOGNISED:
             if status.native_state not in self._unrecognised:
                 self._unrecognised.add(status.native_state)
@@ -284,11 +283,15 @@ class Poller:
         return found
 
     def _statuses(self, doubtful: Sequence[Job]) -> dict[str, Statuses]:
+        """What the scheduler says of these, unless it was asked a moment ago: then they have to
+        wait, as a poll has to after this question."""
         refs = {ref: job.id for job in doubtful for ref in refs_of(job)}
-        answers = (self._ask(list(refs)) if refs else None) or {}
+        if not refs or time.monotonic() < self._next_question:
+            return {}
         known: dict[str, Statuses] = {}
-        for ref, status in answers.items():
+        for ref, status in self._ask(list(refs)).items():
             known.setdefault(refs[ref], {})[ref.native_id] = status
+        self._next_poll = max(self._next_poll, self._next_question)
         return known
 
     def _stumble(self, job: Job, *, due: bool) -> None:

@@ -103,6 +103,8 @@ def _plain(hint: Any) -> bool:  # noqa: ANN401
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         return all(_plain(one) for one in arguments if one is not type(None))
+    if origin is typing.Literal:
+        return all(isinstance(one, str) for one in arguments)
     if origin is tuple:
         return arguments == (str, ...)
     if origin in (dict, Mapping):

@@ -53,7 +53,7 @@ class StartPromises(ManagerKit):
         task = desk.started(manager, f"echo said\n{WAITS}")
 
         def output() -> str:
-            manager.get_output(task)
+            manager.get_output([task])
             stdout = task.folder / "stdout"
             return stdout.read_text() if stdout.exists() else ""
 

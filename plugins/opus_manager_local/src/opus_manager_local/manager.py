@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 from opus_core import disk
 from opus_core.backends import Kind, Manager, Ref, Status, Task
@@ -40,9 +40,9 @@ class LocalManager(Manager):
     name = "local"
     about = "runs jobs as processes on this machine, a few at once; for one machine or a trial"
     Options = LocalOptions
-    parallel: ClassVar[int] = 8
-    visible_after: ClassVar[float] = 0.0
-    poll_interval: ClassVar[float] = 1.0
+    parallel = 8
+    visible_after = 0.0
+    poll_interval = 1.0
 
     def __init__(self, options: LocalOptions) -> None:
         super().__init__(options)
