@@ -210,7 +210,7 @@ class Supervisor:
             given = self._give(self._input_pool, self._inputs.attend, job)
             if not given and job.id not in self._input_pool.under_way:
                 # Left out of the next lists, or those of one owner would hide all others.
-                self._penalise(job.id)
+                self._set_aside(job.id)
             return given
         if job.work in (Work.WANTED, Work.STARTING):
             return self._give(self._submit_pool, self._submitter.attend, job)
@@ -239,9 +239,12 @@ class Supervisor:
             log.exception("job=%s could not be attended to", job_id)
             self._penalise(job_id, UNFORESEEN)
 
-    def _penalise(self, job_id: str, sentence: str) -> None:
+    def _set_aside(self, job_id: str) -> None:
         with self._lock:
             self._penalties[job_id] = time.monotonic() + _PENALTY
+
+    def _penalise(self, job_id: str, sentence: str) -> None:
+        self._set_aside(job_id)
         self._desk.trouble.met(job_id, sentence)
 
     def _leave(self, job: Job) -> None:
