@@ -4,41 +4,43 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
 
-from benchmarks.figures import GROUPS, Figure
-
-
-def line(figure: Figure) -> str:
-    """One row of the table."""
-    bound = ""
-    if figure.floor is not None:
-        bound = f">= {figure.floor:g}"
-    elif figure.ceiling is not None:
-        bound = f"<= {figure.ceiling:g}"
-    state = "" if not bound else "ok" if figure.ok else "SHORT"
-    value = f"{figure.value:,.2f}" if figure.value < 100 else f"{figure.value:,.0f}"
-    return f"{figure.name:38} {value:>10} {figure.unit:8} {bound:>10} {state:6} {figure.note}"
+from benchmarks import against
+from benchmarks.groups import GROUPS, measured
 
 
-def main() -> int:
-    """Exit code 1 if a figure is short."""
-    parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], help="all if none is named")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 1 if a figure is short, or if something could not be measured that must be."""
+    parser = argparse.ArgumentParser(
+        prog="make bench", description="Measure what is promised, or compare two running servers."
+    )
+    parser.add_argument(
+        "groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}; default: all"
+    )
     parser.add_argument("--quick", action="store_true", help="smaller numbers, rougher figures")
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    found: list[Figure] = []
-    for name in args.groups or GROUPS:
-        for figure in GROUPS[name](args.quick):
-            found.append(figure)
+    parser.add_argument("--json", action="store_true", help="one document instead of a table")
+    against.add(parser)
+    args = parser.parse_args(arguments)
+    if unknown := [name for name in args.groups if name not in GROUPS]:
+        parser.error(f"there is no group {unknown[0]!r}; there are {', '.join(GROUPS)}")
+    if args.against:
+        if args.groups:
+            parser.error("--against measures what any UWS server has, and takes no groups")
+        return against.run(args)
+    found = []
+    for group in args.groups or GROUPS:
+        for figure in measured(group, quick=args.quick):
+            found.append({"group": group, **figure.document()})
             if not args.json:
-                print(line(figure).rstrip(), flush=True)
+                print(figure.line(), flush=True)
     if args.json:
-        print(json.dumps([{**asdict(one), "ok": one.ok} for one in found], indent=2))
-    return 0 if all(figure.ok for figure in found) else 1
+        print(json.dumps(found, indent=2))
+    return 0 if all(one["ok"] for one in found) else 1
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended
     sys.exit(main())

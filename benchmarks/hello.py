@@ -10,11 +10,12 @@ import waitress
 application = bottle.Bottle()
 
 
-@application.get("/")
 def hello() -> str:
     """As little as an answer can be."""
     return "hello"
 
+
+application.route("/", callback=hello)
 
 if __name__ == "__main__":
     waitress.serve(

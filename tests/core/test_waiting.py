@@ -196,13 +196,74 @@ def test_no_slots_at_all_is_a_budget_too(storage) -> None:
 # -- what it costs
 
 
-def test_a_hundred_waiters_cost_no_more_queries_than_one(storage) -> None:
+def test_few_of_many_look_at_once_and_each_does(storage) -> None:
     job = storage.add(a_job())
-    with watching(storage, slots=100, per_user=100) as watcher, ExitStack() as stack:
-        waiters = [stack.enter_context(watcher.waiter(job.id, "ann")) for _ in range(100)]
-        before = storage.calls.copy()
+    numbers, looking, seen = threading.Lock(), [], []
+    entered = threading.Barrier(31)
+
+    def look() -> None:
+        with watcher.waiter(job.id, "ann") as waiter:
+            entered.wait(20)
+            assert waiter.wait(20)
+            with numbers:
+                looking.append(waiter)
+                seen.append(len(looking))
+            time.sleep(0.01)
+            with numbers:
+                looking.remove(waiter)
+
+    with watching(storage, slots=30, per_user=30) as watcher:
+        threads = [in_background(look) for _ in range(30)]
+        entered.wait(20)
+        run(storage, job.id)
+        for thread in threads:
+            thread.join(20)
+        assert len(seen) == 30
+        assert max(seen) <= waiting._AT_ONCE
+
+
+def test_those_who_look_for_long_keep_nobody_asleep(storage, monkeypatch) -> None:
+    monkeypatch.setattr(waiting, "_LOOK", 0.1)
+    job = storage.add(a_job())
+    with watching(storage) as watcher, ExitStack() as stack:
+        most = waiting._AT_ONCE + 1
+        waiters = [stack.enter_context(watcher.waiter(job.id, "ann")) for _ in range(most)]
         run(storage, job.id)
         assert all(waiter.wait(20) for waiter in waiters)
+
+
+def test_who_leaves_before_its_turn_takes_none(storage) -> None:
+    job = storage.add(a_job())
+    with watching(storage) as watcher, ExitStack() as stack:
+        most = waiting._AT_ONCE
+        first = [stack.enter_context(watcher.waiter(job.id, "ann")) for _ in range(most)]
+        with watcher.waiter(job.id, "ann"):
+            watcher.changed(job.id)
+        last = stack.enter_context(watcher.waiter(job.id, "ann"))
+        watcher.changed(job.id)
+        assert first[0].wait(20)
+        assert not first[0].wait(0.01)  # it has looked: the next one may
+        assert last.wait(0.5)
+
+
+def test_a_hundred_waiters_cost_no_more_queries_than_one(storage) -> None:
+    job = storage.add(a_job())
+    entered = threading.Barrier(101)
+    woken = []
+
+    def look() -> None:
+        with watcher.waiter(job.id, "ann") as waiter:
+            entered.wait(20)
+            woken.append(waiter.wait(20))
+
+    with watching(storage, slots=100, per_user=100) as watcher:
+        threads = [in_background(look) for _ in range(100)]
+        entered.wait(20)
+        before = storage.calls.copy()
+        run(storage, job.id)
+        for thread in threads:
+            thread.join(20)
+        assert woken == [True] * 100
         asked = storage.calls - before
         assert asked.total() <= 4, asked
 

@@ -1,11 +1,12 @@
 """Run OPUS under mixed load while its processes are killed; exit 1 if anything is lost.
 
-    run.py --seconds 3600 [--seed WORD] [--parts embedded,apart,calm]
+    run.py --seconds 3600 [--jobs 10000] [--seed WORD] [--parts embedded,apart,calm,trivial]
 
-Three parts share the time, each with a site of its own: a server with the supervisor in it, and a
+Each part has a site of its own. Three share the time: a server with the supervisor in it, and a
 web server with two supervisors beside it, of which one is killed or paused every few seconds; and
-a calm one, in which nobody is killed and nothing may grow. The seed repeats what is asked and
-done to whom, though not when the machine gets to it.
+a calm one, in which nobody is killed and nothing may grow. The last one takes as long as it takes
+to run so many jobs that do nothing. The seed repeats what is asked and done to whom, though not
+when the machine gets to it. Whatever one part shows, the others run, too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -25,12 +27,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import gauges
 from chaos import LEASE, Chaos
 from load import JOB, SCRIPT, WADL, Book, Client
+from trivial import trivial
 from verdict import Verdict, judge, settle
 
 from servers import Site
 
 _SETTLES = 60.0  # [s] within which all has to be over once nobody is killed any more
 _SHARES = {"embedded": 0.4, "apart": 0.4, "calm": 0.2}
+_PARTS = (*_SHARES, "trivial")
 _GROWTH = 6.0  # [MiB] of memory that a process may gain in the last quarter of a calm time
 _IDLE = 0.03  # of one processor
 
@@ -99,30 +103,48 @@ def _idleness(site: Site, pid: int, verdict: Verdict) -> None:
         verdict.faults.append(f"an idle server used {share:.1%} of a core")
 
 
-def main() -> int:
+def run(part: str, folder: Path, args: argparse.Namespace) -> Verdict:
+    """One part, on a site of its own, of which no process is left."""
+    site = make_site(folder, embedded=part != "apart")
+    try:
+        if part == "trivial":
+            return trivial(site, args.jobs)
+        seconds = args.seconds * _SHARES[part] / sum(_SHARES.get(one, 0) for one in args.parts)
+        return under_load(site, args.seed, seconds, apart=part == "apart", calm=part == "calm")
+    finally:
+        site.stop()
+        for pid, _ in gauges.job_processes(site):
+            gauges.kill(pid)
+
+
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run OPUS under load while it is being killed.")
-    parser.add_argument("--seconds", type=float, default=3600)
+    parser.add_argument("--seconds", type=float, default=3600, help="default: %(default)s")
+    parser.add_argument(
+        "--jobs", type=int, default=10_000, help="trivial ones; default: %(default)s"
+    )
     parser.add_argument("--seed", default=secrets.token_hex(4))
-    parser.add_argument("--parts", default=",".join(_SHARES), help="default: %(default)s")
+    parser.add_argument("--parts", default=",".join(_PARTS), help="default: %(default)s")
     parser.add_argument("--keep", action="store_true", help="leave the folders behind")
     args = parser.parse_args()
-    parts = args.parts.split(",")
-    if unknown := set(parts) - set(_SHARES):
-        parser.error(f"there is no part {unknown.pop()!r}; there are {', '.join(_SHARES)}")
+    args.parts = args.parts.split(",")
+    if unknown := set(args.parts) - set(_PARTS):
+        parser.error(f"there is no part {unknown.pop()!r}; there are {', '.join(_PARTS)}")
+    return args
+
+
+def main() -> int:
+    args = parse()
     top = Path(tempfile.mkdtemp(prefix="opus-soak-"))
     bad = False
-    print(f"seed {args.seed}, {args.seconds:.0f} s, in {top}", flush=True)
-    for part in parts:
-        seconds = args.seconds * _SHARES[part] / sum(_SHARES[one] for one in parts)
-        site = make_site(top / part, embedded=part != "apart")
+    print(f"seed {args.seed}, {args.seconds:.0f} s and {args.jobs} jobs, in {top}", flush=True)
+    for part in args.parts:
+        begin = time.monotonic()
         try:
-            apart, calm = part == "apart", part == "calm"
-            verdict = under_load(site, args.seed, seconds, apart=apart, calm=calm)
-        finally:
-            site.stop()
-            for pid, _ in gauges.job_processes(site):
-                gauges.kill(pid)
-        print(f"\n{part}, {seconds:.0f} s: {len(verdict.faults)} faults")
+            verdict = run(part, top / part, args)
+        except Exception:
+            verdict = Verdict(faults=[traceback.format_exc()])
+        print(f"\n{part}, {time.monotonic() - begin:.0f} s: {len(verdict.faults)} faults")
         for note in verdict.notes:
             print(f"  {note}")
         for fault in verdict.faults:

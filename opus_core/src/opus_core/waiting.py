@@ -5,14 +5,18 @@ whoever gets none is answered at once with the present state, which UWS 1.1 sect
 allows. A waiter costs no query while it waits: one thread follows the journal while anybody
 waits, and wakes those whose job, or any of whose jobs, has changed. Changes made in this process
 wake them at once.
+
+Of many who are to wake, a few do, and the next ones when these have looked. A thousand threads
+that wake together fight for Python's lock, and every other request waits until they are done.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
-from collections.abc import Iterator
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -22,6 +26,8 @@ from opus_core.errors import Gap, OpusError
 log = logging.getLogger(__name__)
 
 _CYCLE = 1.0  # [s] between two looks at whether anybody still waits
+_AT_ONCE = 4  # waiters that are awake to look at what has changed
+_LOOK = 1.0  # [s] after which one that is still looking keeps nobody asleep
 
 
 class Owner(NamedTuple):
@@ -37,13 +43,11 @@ Topic = str | Owner
 class Waiter:
     """One waiter's place; made by `Watcher.waiter`."""
 
-    def __init__(self, *, admitted: bool) -> None:
+    def __init__(self, turns: _Turns, *, admitted: bool) -> None:
         self.admitted = admitted
-        self._woken = threading.Event()
-
-    def wake(self) -> None:
-        """Something concerning this waiter has changed, or the server is closing."""
-        self._woken.set()
+        self.due = False  # it is to be woken when it has a turn
+        self.woken = threading.Event()
+        self._turns = turns
 
     def wait(self, seconds: float) -> bool:
         """Block until woken, at most `seconds`; answers at once without a slot.
@@ -52,9 +56,57 @@ class Waiter:
         """
         if not self.admitted or seconds <= 0:
             return False
-        woken = self._woken.wait(seconds)
-        self._woken.clear()
+        if not self.woken.is_set():
+            self._turns.end(self)
+        woken = self.woken.wait(seconds)
+        self.woken.clear()
         return woken
+
+
+class _Turns:
+    """Who is woken, and when. A turn lasts until its waiter waits again, or leaves."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._due: deque[Waiter] = deque()
+        self._awake: dict[Waiter, float] = {}  # since when
+
+    def give(self, waiters: Iterable[Waiter]) -> None:
+        """Something that concerns these has changed: each is to look, when it has a turn."""
+        with self._lock:
+            for waiter in waiters:
+                if not waiter.due and not waiter.woken.is_set():
+                    waiter.due = True
+                    self._due.append(waiter)
+            self._wake()
+
+    def end(self, waiter: Waiter) -> None:
+        """It has looked."""
+        with self._lock:
+            self._awake.pop(waiter, None)
+            self._wake()
+
+    def leave(self, waiter: Waiter) -> None:
+        """It waits no more."""
+        with self._lock:
+            waiter.due = False
+            self._awake.pop(waiter, None)
+            self._wake()
+
+    def renew(self) -> None:
+        """End the turns of those who have been looking for too long."""
+        with self._lock:
+            then = time.monotonic() - _LOOK
+            self._awake = {one: since for one, since in self._awake.items() if since > then}
+            self._wake()
+
+    def _wake(self) -> None:
+        while self._due and len(self._awake) < _AT_ONCE:
+            waiter = self._due.popleft()
+            if waiter.due:  # or it has left
+                waiter.due = False
+                self._awake[waiter] = time.monotonic()
+                waiter.woken.set()
 
 
 class Watcher:
@@ -67,6 +119,7 @@ class Watcher:
         self._lock = threading.Lock()
         self._waiters: dict[Topic, set[Waiter]] = {}
         self._users: Counter[str] = Counter()
+        self._turns = _Turns()
         self._thread: threading.Thread | None = None
         self._closing = False
         self._closed = threading.Event()
@@ -94,14 +147,13 @@ class Watcher:
                 self._users[user] -= 1
                 if self._users[user] <= 0:
                     del self._users[user]
+            self._turns.leave(waiter)  # nobody can give it one any more
 
     def changed(self, *topics: Topic) -> None:
         """These have changed: wake who waits for them. Whoever changes a job in this process
         calls it, so that nobody has to wait for the journal to be read."""
         with self._lock:
-            for topic in topics:
-                for waiter in self._waiters.get(topic, ()):
-                    waiter.wake()
+            self._turns.give(one for topic in topics for one in self._waiters.get(topic, ()))
 
     def close(self) -> None:
         """Wake everybody and admit nobody any more, so that a server can stop; safe twice."""
@@ -111,7 +163,7 @@ class Watcher:
                 for waiter in places:
                     # A closed waiter must not block again: its slot is taken away.
                     waiter.admitted = False
-                    waiter.wake()
+                    waiter.woken.set()
             thread = self._thread
         self._closed.set()
         if thread is not None:
@@ -121,8 +173,8 @@ class Watcher:
         with self._lock:
             full = self._closing or sum(self._users.values()) >= self._slots
             if full or self._users[user] >= self._per_user:
-                return Waiter(admitted=False)
-            waiter = Waiter(admitted=True)
+                return Waiter(self._turns, admitted=False)
+            waiter = Waiter(self._turns, admitted=True)
             self._users[user] += 1
             self._waiters.setdefault(topic, set()).add(waiter)
             return waiter
@@ -144,6 +196,7 @@ class Watcher:
                 if not self._waiters or self._closing:
                     self._thread = None
                     return
+            self._turns.renew()
             try:
                 if not self._storage.wait_change(position, _CYCLE):
                     continue
@@ -165,5 +218,4 @@ class Watcher:
     def _wake_all(self) -> None:
         with self._lock:
             for places in self._waiters.values():
-                for waiter in places:
-                    waiter.wake()
+                self._turns.give(places)

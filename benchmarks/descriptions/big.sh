@@ -1,0 +1,1 @@
+head -c "$((mib * 1024 * 1024))" /dev/zero > "$out"

@@ -1,0 +1,40 @@
+"""GET phase, GET job and creation, against bare bottle on the same web server."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+
+from benchmarks.asking import get, load, post
+from benchmarks.figure import Figure
+from benchmarks.site import hello, new_site
+
+_ROUNDS = 3
+
+
+def figures(quick: bool) -> Iterator[Figure]:
+    """In turns, since machines drift, and ratios of what was measured in one turn."""
+    with new_site() as site, site.serve(), hello() as bare:
+        job = site.create(text="a")
+        plans = {
+            "hello": get(bare),
+            "phase": get(f"{job}/phase"),
+            "job": get(job),
+            "create": post(site.job_list(), {"text": "hello"}),
+            # with a token: as soon as tokens exist
+        }
+        rates: dict[str, list[float]] = {name: [] for name in plans}
+        for _ in range(_ROUNDS):
+            for name, request in plans.items():
+                rates[name].append(load(request, seconds=1 if quick else 4)["per_second"])
+    ratio = {
+        name: statistics.median(
+            mine / theirs for mine, theirs in zip(rates[name], rates["hello"], strict=True)
+        )
+        for name in plans
+    }
+    yield Figure("bare bottle", statistics.median(rates["hello"]), "/s")
+    yield Figure("GET phase / hello", ratio["phase"], "x", floor=0.33)
+    yield Figure("GET job / hello", ratio["job"], "x", floor=0.22)
+    yield Figure("creation / hello", ratio["create"], "x", floor=0.15)
+    yield Figure("creation, durable", statistics.median(rates["create"]), "/s", floor=500)
