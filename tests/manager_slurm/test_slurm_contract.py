@@ -85,6 +85,23 @@ class SlurmContract(ManagerContract):
 class TestLocalTransport(SlurmContract):
     asks = ("start", "find", "get_status", "abort")
 
+    @pytest.fixture
+    def unreachable(self, job_root):
+        """The folders of jobs lie behind a link that leads round and round."""
+
+        @contextmanager
+        def lost():
+            elsewhere = job_root.with_name("elsewhere")
+            job_root.rename(elsewhere)
+            job_root.symlink_to(job_root.name)
+            try:
+                yield
+            finally:
+                job_root.unlink()
+                elsewhere.rename(job_root)
+
+        return lost
+
 
 class ThereDesk(Desk):
     """The login node is this machine: what a test looks at in a job's working directory is a link
@@ -106,6 +123,20 @@ class TestSshTransport(SlurmContract):
 
     def way(self, cluster):
         return {"host": cluster.ssh_host, "ssh_config": cluster.ssh_config}
+
+    @pytest.fixture
+    def unreachable(self, cluster):
+        """The login node is away."""
+
+        @contextmanager
+        def away():
+            cluster.kill("sshd")
+            try:
+                yield
+            finally:
+                cluster.start("sshd")
+
+        return away
 
     @pytest.fixture
     def desk(self, instances, job_root, cluster):

@@ -39,8 +39,9 @@ class FarManager(ProcessManager):
             far.folder.mkdir(parents=True, exist_ok=True)
         return super().seal(far)
 
-    def get_output(self, task):
-        self.bring(task, "stdout", "stderr")
+    def get_output(self, tasks):
+        for task in tasks:
+            self.bring(task, "stdout", "stderr")
 
     def get_results(self, task):
         self.bring(task, "results", "stdout", "stderr", "exit")

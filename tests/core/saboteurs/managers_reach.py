@@ -111,9 +111,9 @@ class InformsInItsOwnWords(Saboteur):
 
 @breaks(FarReach, "test_without_the_scheduler_an_answer_is_true_or_unavailable")
 class BringsOutputInItsOwnWords(FarSaboteur):
-    def get_output(self, task):
+    def get_output(self, tasks):
         try:
-            super().get_output(task)
+            super().get_output(tasks)
         except BackendUnavailable as error:
             raise OSError("no route to host") from error
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -77,7 +75,7 @@ class ReachPromises(ManagerKit):
                 case "get_info":
                     return bool(manager.get_info(task.ref)) == informed
                 case "get_output":
-                    _bring_output(manager, task)
+                    manager.get_output([task])
                     return _read(task, "stdout") == "said\n"
                 case _:
                     manager.get_results(task)
@@ -138,12 +136,6 @@ class ReachPromises(ManagerKit):
         manager.get_results(task)
         assert _brought(task) == ("result\n", "said\n")
         assert (task.folder / "exit").is_file()
-
-
-def _bring_output(manager: Manager, task: Task) -> None:
-    get_output: Any = manager.get_output
-    several = "tasks" in inspect.signature(get_output).parameters
-    get_output([task] if several else task)
 
 
 def _brought(task: Task) -> tuple[str, str]:
