@@ -29,6 +29,21 @@ class PacedChannel(HTTPChannel):
         self._sent = 0
         super().__init__(*rest, **more)
 
+    def writable(self) -> bool:
+        """Whether the sending thread is to send.
+
+        Not while another thread has the answer in its hands: that one sends by itself, and calls
+        if it could not send all. The socket takes data all the time meanwhile, so the sending
+        thread would not sleep, but look at every connection again and again, and with many of
+        them leave the other one no time to finish.
+        """
+        if self.will_close or self.close_when_flushed:
+            return True
+        if not self.total_outbufs_len or not self.outbuf_lock.acquire(False):
+            return False
+        self.outbuf_lock.release()
+        return True
+
     def _flush_some(self, do_close: bool = True) -> Any:  # noqa: ANN401
         self._sent = 0
         return super()._flush_some(do_close)  # type: ignore[misc]
