@@ -96,6 +96,7 @@ def test_wait_answers_when_the_phase_changes(one, tmp_path):
 
 def test_the_output_of_a_running_job_can_be_read(one, tmp_path):
     job = one.create("ledger", {"ledger": str(tmp_path / "l"), "seconds": "5"})
+    one.wait(job, {"EXECUTING"})
     eventually(lambda: one.get(f"{job}/stdout").text == "running for 5 s\n", 10)
     assert one.phase(job) == "EXECUTING"
     one.request("DELETE", job)
