@@ -210,7 +210,8 @@ def test_an_archived_job_is_shown_as_documented(asked):
         assert "ARCHIVED" in answer.text
 
 
-@settings(max_examples=200, derandomize=True, deadline=None, database=None)
+@pytest.mark.timeout(0 if REQUESTS > 5_000 else 120)
+@settings(max_examples=100, derandomize=True, deadline=None, database=None)
 @given(
     text=st.text(CHARACTERS, max_size=6),
     run_id=st.just("") | st.text(CHARACTERS, max_size=6),
