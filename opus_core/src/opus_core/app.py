@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -48,7 +47,7 @@ class Opus:
     watcher: Watcher
     service: JobService
     policy: Policy
-    _listeners: list[Callable[[], None]] = field(default_factory=list)
+    _supervisors: list[Supervisor] = field(default_factory=list)
 
     def supervisor(self, event_url: str | None = None) -> Supervisor:
         """A supervisor of this installation, not yet started.
@@ -83,7 +82,7 @@ class Opus:
             changed=self.watcher.changed,
             notify=self.registry.notify if self.registry.observed else None,
         )
-        self._listeners.append(supervisor.wake)
+        self._supervisors.append(supervisor)
         return supervisor
 
     @property
@@ -134,8 +133,12 @@ class Opus:
 
     def changed(self) -> None:
         """A job needs the supervisor: tell the one in this process, if there is one."""
-        for listener in self._listeners:
-            listener()
+        for supervisor in self._supervisors:
+            supervisor.wake()
+
+    def event(self, job_id: str) -> bool:
+        """Something happened to a running job: whether the supervisor in this process looks."""
+        return any(supervisor.look_at(job_id) for supervisor in self._supervisors)
 
     def close(self) -> None:
         """Wake all who wait, and close the back ends."""
@@ -183,6 +186,7 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
         can_resume=manager.can_resume,
         run_options=manager.run_options(manager.options),
         on_change=lambda: opus.changed() if opus is not None else None,
+        on_event=lambda job_id: opus is not None and opus.event(job_id),
     )
     opus = Opus(
         config=config,

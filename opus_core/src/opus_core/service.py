@@ -82,6 +82,7 @@ class JobService:
         can_resume: bool,
         run_options: tuple[ParameterDescription, ...] = (),
         on_change: Callable[[], None] = lambda: None,
+        on_event: Callable[[str], bool] = lambda job_id: False,
     ) -> None:
         self._storage = storage
         self._catalogue = catalogue
@@ -96,6 +97,7 @@ class JobService:
         self._can_resume = can_resume
         self.run_options = run_options
         self._on_change = on_change
+        self._on_event = on_event
 
     # -- creation
 
@@ -430,8 +432,12 @@ class JobService:
             token.encode("utf-8", "replace"), self._data_dir.event_token(tag).encode()
         )
         job_id = tag.rpartition("-")[2]
-        if not subject or not (trusted or (right and self._expects_events(job_id))):
+        work = self._work(job_id) if right or trusted else None
+        if not subject or not (trusted or work not in (None, Work.RELEASED)):
             raise NotAllowed("a job event needs the token of a job that is not over")
+        # A supervisor in this process needs no write to be told.
+        if work is Work.LIVE and self._on_event(job_id):
+            return 1
         found = self._storage.poke("event", job_id=job_id)
         if not found and trusted:
             found = self._storage.poke("event", native_id=subject)
@@ -439,11 +445,11 @@ class JobService:
             self._on_change()
         return found
 
-    def _expects_events(self, job_id: str) -> bool:
+    def _work(self, job_id: str) -> Work | None:
         try:
-            return self._storage.read(job_id, doomed=True).work is not Work.RELEASED
+            return self._storage.read(job_id, doomed=True).work
         except UnknownJob:
-            return False
+            return None
 
     # -- who may
 

@@ -127,6 +127,13 @@ class Supervisor:
         """Something is to be done: look now instead of at the next tick."""
         self._wake.set()
 
+    def look_at(self, job_id: str) -> bool:
+        """Look at a LIVE job soon, at which something happened; False if others are to do that."""
+        if not self._tenure.acting:
+            return False
+        self._poller.look_at(job_id, due=False)
+        return True
+
     def stop(self) -> None:
         """Finish what is being done, give the lease up. Jobs go on running."""
         self._stopping.set()

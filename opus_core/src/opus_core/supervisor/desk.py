@@ -106,6 +106,11 @@ class Desk:
             return saved
         raise Conflict(f"job {job.id} is being changed by others all the time")
 
+    def unsay(self, job: Job, *keys: str) -> None:
+        """Remove what was noted of the job and is no longer so; a write only if there is any."""
+        if any(job.job_info.get(key) for key in keys):
+            self.storage.note(job.id, dict.fromkeys(keys, ""))
+
     def fresh(self, job_id: str) -> Job | None:
         """The job as stored now, doomed or not; None if its row is gone."""
         try:

@@ -41,7 +41,7 @@ class Fetcher:
             self._try_again(job, error.sentence)
             return
         desk.change(job, lifecycle.released, due=0.0)
-        desk.storage.note(job.id, {"waiting": "", "fetching": ""})
+        desk.unsay(job, "waiting", "fetching")
 
     def _stop_what_is_left(self, job: Job, task: Task) -> Links | None:
         """Make sure that nothing of it runs or can begin; None if that needs another look.

@@ -80,7 +80,7 @@ class Judge:
             return job
         saved = desk.change(job, rule, due=self._due)
         if saved.started is not None and job.started is None:
-            desk.storage.note(job.id, {"waiting": ""})
+            desk.unsay(job, "waiting")
         elif status is not None and status.reason and status.kind in (Kind.QUEUED, Kind.HELD):
             desk.storage.note(job.id, {"waiting": status.reason})
         return saved
@@ -162,7 +162,7 @@ class Judge:
             log.info("job=%s is not released: %s", job.id, error.sentence)
             self._desk.storage.note(job.id, {"resume": error.sentence})
         else:
-            self._desk.storage.note(job.id, {"resume": ""})
+            self._desk.unsay(job, "resume")
 
     def _gone(self, job: Job, status: Status, task: Task) -> Rule:
         """Neither the scheduler nor its history knows it: wait a grace time, seal, then say so."""

@@ -83,7 +83,7 @@ class Submitter:
 
     def _reject(self, job: Job, message: str) -> None:
         self._desk.change(job, lambda job: lifecycle.reject(job, message, now=jobs.now()), due=0.0)
-        self._desk.storage.note(job.id, {"waiting": ""})
+        self._desk.unsay(job, "waiting")
 
     def _put_off(self, job: Job, reason: str, seconds: float) -> None:
         self._desk.storage.note(job.id, {"waiting": reason})
@@ -124,7 +124,7 @@ class Submitter:
     ) -> None:
         """An id, once known, is never dropped, whatever has become of the job meanwhile."""
         saved = self._desk.change(job, lambda job: lifecycle.adopt(job, native_ids), due=due)
-        self._desk.storage.note(job.id, {"waiting": ""})
+        self._desk.unsay(job, "waiting")
         log.info("job=%s native_id=%s", saved.id, ",".join(saved.native_ids))
 
     def _resolve(self, job: Job) -> None:
