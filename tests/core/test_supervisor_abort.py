@@ -83,7 +83,7 @@ def running(site: Site) -> Job:
     site.supervisor()
     job = site.job(BUSY)
     site.until_phase(job, Phase.EXECUTING)
-    eventually(lambda: site.folders.links(job.id).begun, "the script has begun")
+    site.until_runs()
     return job
 
 

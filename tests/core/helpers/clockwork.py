@@ -277,7 +277,7 @@ class AtOnce:
 
     under_way: frozenset[str] = frozenset()
 
-    def give(self, name: str, task: Callable[[], None]) -> bool:
+    def give(self, name: str, task: Callable[[], None], whose: str = "") -> bool:
         task()
         return True
 
