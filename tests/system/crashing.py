@@ -135,8 +135,8 @@ def main() -> int:
     for module in (serve, supervise):
         opened = module.open_opus
 
-        def open_crashing(config: Any, opened: Callable[[Any], Opus] = opened) -> Opus:
-            opus = opened(config)
+        def open_crashing(config: Any, opened: Callable[..., Opus] = opened, **how: Any) -> Opus:
+            opus = opened(config, **how)
             # Instances have no slots for methods; what is wrapped is this one instance alone.
             assert isinstance(opus.folders, Folders)
             POINTS[own.at](opus, lambda: die(config.base))
