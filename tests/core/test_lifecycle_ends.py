@@ -214,7 +214,7 @@ def test_a_lost_job_that_was_to_be_aborted_is_aborted() -> None:
     ("exit_", "phase", "sentence"),
     [
         (an_exit(3), Phase.ERROR, "the script ended with exit code 3"),
-        (an_exit(137, signal=9), Phase.ERROR, "the script was ended by signal 9"),
+        (an_exit(139, signal=11), Phase.ERROR, "the script was ended by signal 11"),
         (an_exit(143, "limit", 15), Phase.ABORTED, "execution duration of 60 s exceeded"),
         (
             an_exit(None, "requeued"),
@@ -296,6 +296,32 @@ def test_the_cause_is_waited_for_and_then_it_was_the_system() -> None:
 def test_a_cause_that_says_nothing_is_not_waited_for(cause: Cause) -> None:
     job = lifecycle.exited(executing(), an_exit(143, "term"), said(cause), SITE, now=at(50))
     assert message(job) == "stopped by the system"
+
+
+@pytest.mark.parametrize("kind", [Kind.QUEUED, Kind.HELD])
+def test_a_script_that_was_stopped_to_be_queued_again_was_restarted(kind: Kind) -> None:
+    again = Status(kind=kind, restarts=1)
+    job = lifecycle.exited(executing(), an_exit(143, "term", 15), again, SITE, now=at(50))
+    assert (job.phase, job.work) == (Phase.ERROR, Work.ENDED)
+    assert "the cluster restarted it after it had begun" in message(job)
+
+
+@pytest.mark.parametrize("signal", [9, 15])
+def test_a_script_that_was_stopped_before_its_wrapper_heard_of_it_ends_by_the_cause(signal) -> None:
+    """A scheduler signals all processes of a job, in any order."""
+    exit_ = an_exit(128 + signal, "", signal)
+    job = lifecycle.exited(executing(), exit_, said(Cause.TIME_LIMIT), SITE, now=at(50))
+    assert (job.phase, job.work) == (Phase.ABORTED, Work.ENDED)
+    job = lifecycle.exited(marked(executing(), ABORT), exit_, None, SITE, now=at(50))
+    assert (job.phase, job.error) == (Phase.ABORTED, None)
+    waiting = lifecycle.exited(executing(), exit_, None, SITE, now=at(50))
+    assert waiting.work is Work.LIVE
+    for status, instant in ((said(Cause.FAILED), 51), (None, 140)):
+        job = lifecycle.exited(waiting, exit_, status, SITE, now=at(instant))
+        assert (job.phase, message(job)) == (
+            Phase.ERROR,
+            f"the script was ended by signal {signal}",
+        )
 
 
 @pytest.mark.parametrize("code", [0, 1])

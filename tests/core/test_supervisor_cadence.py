@@ -8,6 +8,7 @@ import time
 import pytest
 
 from core.helpers.site import Site, WatchedStorage, a_site
+from opus_core import lifecycle
 from opus_core.backends import Kind, Status
 from opus_core.job import Phase, Work
 from opus_core.testing.memory import MemoryOptions
@@ -57,3 +58,18 @@ def test_a_slow_scheduler_is_asked_less(site: Site) -> None:
     site.manager.get_status = slowly
     eventually(lambda: len(asked) >= 2, "it is polled twice more")
     assert asked[1] - asked[0] >= 1.5
+
+
+def test_who_may_not_be_asked_about_at_once_is_heard_with_the_next_poll(site: Site) -> None:
+    """Polls that come as often as events may be followed would else be the only questions."""
+    site.cluster.runs_at_once = False
+    site.supervisor(poll_interval=1.0, event_interval=1.0)
+    job = site.job()
+    site.until_work(job, Work.LIVE)
+    (submission,) = site.cluster.under(site.tag(job.id))
+    submission.held = True
+    site.until_phase(job, Phase.HELD)
+    begin = time.monotonic()
+    site.ask(job, lifecycle.run, tag="", can_resume=True)
+    site.until_phase(job, Phase.QUEUED)
+    assert time.monotonic() - begin < 4.0

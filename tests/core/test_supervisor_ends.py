@@ -196,6 +196,40 @@ def test_a_job_whose_node_failed_may_be_queued_again(site: Site) -> None:
     site.until_phase(job, Phase.EXECUTING)
 
 
+def test_why_a_job_waits_is_told_though_nothing_else_changes(site: Site) -> None:
+    site.cluster.runs_at_once = False
+    site.supervisor()
+    job = site.job()
+    live = site.until_work(job, Work.LIVE)
+    for reason in ("Resources", "Priority", ""):
+        site.cluster.says[live.native_ids[0]] = Status(kind=Kind.QUEUED, reason=reason)
+        site.until(
+            job, lambda one, reason=reason: one.job_info.get("waiting", "") == reason, "it shows"
+        )
+    assert site.read(job).version == live.version
+
+
+def test_why_a_job_waited_is_forgotten_when_it_runs_again(site: Site) -> None:
+    site.supervisor()
+    job, submission = a_running_job(site)
+    site.cluster.says[submission.native_id] = Status(kind=Kind.QUEUED, reason="BeginTime")
+    site.until(job, lambda one: one.job_info.get("waiting") == "BeginTime", "the reason shows")
+    assert site.read(job).phase is Phase.SUSPENDED
+    del site.cluster.says[submission.native_id]
+    site.until_phase(job, Phase.EXECUTING)
+    site.until(job, lambda one: "waiting" not in one.job_info, "it does not wait any more")
+
+
+def test_a_job_that_was_stopped_and_queued_again_is_called_off(site: Site) -> None:
+    site.supervisor()
+    job, submission = a_running_job(site)
+    site.cluster.says[submission.native_id] = Status(kind=Kind.QUEUED, restarts=1)
+    stopped(site, job, submission)
+    done = site.until_released(job, Phase.ERROR)
+    assert message(done) == "the cluster restarted it after it had begun; run it again"
+    eventually(lambda: submission.cancelled, "it is told to leave the queue")
+
+
 def test_a_held_job_is_released_by_run(site: Site) -> None:
     site.cluster.runs_at_once = False
     site.supervisor()

@@ -95,6 +95,7 @@ class Cluster(Daemons):
     node_timeout: int = 20  # [s] until a silent node is down
     requeue_wait: int = 5  # [s] until a requeued job may start
     extra_conf: str = ""  # lines of slurm.conf; each replaces ours, KEY= takes one away
+    cgroup_conf: str = slurm_conf.CGROUP_CONF
     sshd_extra: str = ""  # lines of sshd_config, which win over ours
     user: str = "opus-test"  # the unprivileged login, made if it is missing
     ssh_host: str = "opus-slurm"  # the alias in ssh_config
@@ -351,7 +352,7 @@ class Cluster(Daemons):
             self.ports[name] = self._claims[-1].number
         self._write("etc/munge.key", os.urandom(128), 0o600)
         self._write("etc/plugstack.conf", "")
-        self._write("etc/cgroup.conf", slurm_conf.CGROUP_CONF)
+        self._write("etc/cgroup.conf", self.cgroup_conf)
         self._write("etc/slurm.conf", slurm_conf.slurm_conf(self, self._nodes))
         for name in slurm_conf.HOOKS:
             self._write(f"hooks/{name}", slurm_conf.hook(folder, name), 0o755)

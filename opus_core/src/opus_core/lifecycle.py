@@ -436,6 +436,10 @@ def copied(job: Job, *, now: datetime) -> Job:
 # --- how the script ended --------------------------------------------------------------------
 
 
+_RESTARTED: Final = "the cluster restarted it after it had begun; run it again"
+_STOPS: Final = frozenset(Cause) - {Cause.OK, Cause.FAILED}
+
+
 def exited(job: Job, exit_: Exit, status: Status | None, policy: Policy, *, now: datetime) -> Job:
     """The wrapper has written how the script ended: the authority on that.
 
@@ -450,24 +454,26 @@ def exited(job: Job, exit_: Exit, status: Status | None, policy: Policy, *, now:
     over = _done(job)
     cause = status.cause if status else None
     overuse = Phase.ERROR if policy.overuse_is_error else Phase.ABORTED
+    if exit_.stopped:
+        if job.abort_requested or job.doomed:
+            return _end(over, Phase.ABORTED, instant)
+        if status is not None and cause in _STOPS and (exit_.reason or cause is not Cause.MEMORY):
+            phase, message, again = _verdict(status, policy)
+            return _end(over, phase, instant, message, again=again)
+        if status is not None and status.restarts and status.kind in (Kind.QUEUED, Kind.HELD):
+            return _end(over, Phase.ERROR, instant, _RESTARTED, again=True)
+        first = job.watch.over or now
+        if cause is None and now - first < timedelta(seconds=policy.grace):
+            waiting = _enter(job, Phase.EXECUTING) if job.started else job
+            return replace(waiting, watch=replace(job.watch, over=first))
     match exit_.reason:
         case "limit":
             message = f"execution duration of {job.execution_duration} s exceeded"
             return _end(over, overuse, instant, message)
         case "term":
-            if job.abort_requested or job.doomed:
-                return _end(over, Phase.ABORTED, instant)
-            if status is not None and cause not in (None, Cause.OK, Cause.FAILED):
-                phase, message, again = _verdict(status, policy)
-                return _end(over, phase, instant, message, again=again)
-            first = job.watch.over or now
-            if cause is None and now - first < timedelta(seconds=policy.grace):
-                waiting = _enter(job, Phase.EXECUTING) if job.started else job
-                return replace(waiting, watch=replace(job.watch, over=first))
             return _end(over, Phase.ABORTED, instant, "stopped by the system", again=True)
         case "requeued":
-            message = "the cluster restarted it after it had begun; run it again"
-            return _end(over, Phase.ERROR, instant, message, again=True)
+            return _end(over, Phase.ERROR, instant, _RESTARTED, again=True)
     short_of_memory = exit_.oom or cause is Cause.MEMORY
     memory = "memory limit exceeded; ask for more memory"
     if exit_.code == 0 and exit_.signal is None:

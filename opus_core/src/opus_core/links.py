@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from opus_core.errors import BackendUnavailable
 from opus_core.job import cut
 
 SEALED: Final = "sealed"
+_STOPS: Final = (signal.SIGTERM, signal.SIGKILL)
 _LARGEST_EXIT: Final = 65536  # [byte]; the wrapper writes some hundred
 
 
@@ -41,6 +43,13 @@ class Exit:
     started: datetime | None = None
     ended: datetime | None = None
     oom: bool = False  # the kernel has killed some of what it had started, for want of memory
+
+    @property
+    def stopped(self) -> bool:
+        """Somebody stopped it, or may have: a scheduler that signals all processes of a job can
+        end the script before it has told the wrapper."""
+        by_signal = not self.reason and not self.oom and self.signal in _STOPS
+        return self.reason == "term" or by_signal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ are asked for as seconds since 1970 (`SLURM_TIME_FORMAT`), so that no time zone 
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,7 @@ SACCT_FIELDS: Final = (
     "End",
 )
 
+_NOT_LAUNCHED: Final = 53  # no signal of any system: SLURM's way to say that it could not begin
 _SECONDS: Final = re.compile(r"[0-9]{1,11}")
 _INFO: Final = (
     "JobState",
@@ -85,12 +87,14 @@ class Row:
         """The same in the words of the core."""
         kind, cause = kind_of(self.state, self.reason)
         over = kind is Kind.ENDED
+        if cause is Cause.FAILED and self.signal == _NOT_LAUNCHED:
+            cause = Cause.LAUNCH
         # SLURM shows where it expects a waiting job to start, and a running one to end.
         ran = self.started if over or kind in (Kind.RUNNING, Kind.SUSPENDED) else None
         return Status(
             kind=kind,
             cause=cause,
-            reason=_why(self, cause) if over else sentence_of(self.reason),
+            reason=_why(self, cause) if over else _waits(kind, self.reason),
             native_state=self.state,
             exit_code=self.exit_code if over else None,
             signal=self.signal if over else None,
@@ -101,9 +105,20 @@ class Row:
         )
 
 
+def _waits(kind: Kind, reason: str) -> str:
+    """Why it waits; of one that is suspended SLURM does not say."""
+    if kind is Kind.SUSPENDED:
+        return sentence_of(reason) or "the cluster has suspended it, and will let it go on"
+    return sentence_of(reason)
+
+
 def _why(row: Row, cause: Cause | None) -> str:
     """Why it ended, where that says more than the cause does."""
     plain = sentence_of(row.reason)
+    if cause is Cause.FAILED and row.signal == signal.SIGKILL:
+        return f"{row.state} by signal 9, which is also how too much memory ends"
+    if cause is Cause.FAILED and row.signal:
+        return f"{row.state} by signal {row.signal}"
     # A job that is over keeps the reason for which it waited, or one that misleads.
     if cause in (Cause.OK, Cause.FAILED, Cause.CANCELLED):
         return row.state

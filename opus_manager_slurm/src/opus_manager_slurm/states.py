@@ -31,11 +31,14 @@ STATES: Final[Mapping[str, _State]] = MappingProxyType(
         "RECONFIG_FAIL": (Kind.HELD, None),
         # it runs
         "RUNNING": (Kind.RUNNING, None),
-        "COMPLETING": (Kind.RUNNING, None),  # its end may still be shown wrongly
         "STAGE_OUT": (Kind.RUNNING, None),
         "SUSPENDED": (Kind.SUSPENDED, None),
         "STOPPED": (Kind.SUSPENDED, None),
         # flags that come beside any state, and say nothing about it
+        "COMPLETING": (
+            Kind.UNRECOGNISED,
+            None,
+        ),  # over, or to be queued again: it may never have run
         "RESIZING": (Kind.UNRECOGNISED, None),
         "SIGNALING": (Kind.UNRECOGNISED, None),
         "UPDATE_DB": (Kind.UNRECOGNISED, None),

@@ -52,6 +52,9 @@ class Fetcher:
         desk = self._desk
         links = desk.manager.peek([task])[task.ref.tag]
         if links.exit is not None:
+            if links.exit.stopped:  # a scheduler that stopped it may have queued it again
+                desk.tenure.must()
+                desk.manager.abort(ref_of(job))
             return links
         desk.tenure.must()
         if not links.begun:

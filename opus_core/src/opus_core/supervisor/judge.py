@@ -12,7 +12,7 @@ from opus_core import job as jobs
 from opus_core import lifecycle
 from opus_core.backends import Exit, Kind, Links, Ref, Status, Task
 from opus_core.errors import BackendUnavailable, NotAllowed
-from opus_core.job import Job, Mark, Work
+from opus_core.job import Job, Mark, Phase, Work
 from opus_core.supervisor.desk import Desk
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,10 @@ _LIVELY = (
 )
 
 
+WAITING = (Kind.QUEUED, Kind.HELD, Kind.SUSPENDED)
+"""In these a scheduler may say why."""
+
+
 class Judge:
     """Acts on the cluster where that is needed, and then saves the job once, if at all."""
 
@@ -44,7 +48,7 @@ class Judge:
     def needs_status(self, job: Job, links: Links) -> bool:
         """The folder alone may not tell: the job is to be stopped, or waited long enough."""
         if links.exit is not None:
-            return links.exit.reason == "term" and not job.marks
+            return links.exit.stopped and not job.marks
         first = job.watch.gone or job.watch.over
         return bool(job.marks) or (first is not None and self._left(job) <= 0)
 
@@ -76,13 +80,14 @@ class Judge:
                 job = one(job)
             return job
 
-        if not due and rule(job) == job:
-            return job
-        saved = desk.change(job, rule, due=self._due)
-        if saved.started is not None and job.started is None:
-            desk.unsay(job, "waiting")
-        elif status is not None and status.reason and status.kind in (Kind.QUEUED, Kind.HELD):
-            desk.storage.note(job.id, {"waiting": status.reason})
+        saved = job
+        if due or rule(job) != job:
+            saved = desk.change(job, rule, due=self._due)
+        waiting = _waiting(saved, status)
+        if waiting is not None and waiting != job.job_info.get("waiting", ""):
+            desk.storage.note(job.id, {"waiting": waiting})
+        if saved.phase is not Phase.HELD:
+            desk.unsay(job, "resume")
         return saved
 
     def _exited(self, exit_: Exit, status: Status | None) -> Rule:
@@ -203,6 +208,13 @@ class Judge:
         if left > 0:
             return min(max(1.0, waited / 2), left)
         return min(max(0.05, waited / 2), _AGAIN)
+
+
+def _waiting(job: Job, status: Status | None) -> str | None:
+    """Why the job does not run, for its owner; None if that is not known better than before."""
+    if status is not None and status.kind in WAITING:
+        return status.reason
+    return "" if job.phase is Phase.EXECUTING else None
 
 
 def refs_of(job: Job) -> list[Ref]:

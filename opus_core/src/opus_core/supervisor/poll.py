@@ -12,13 +12,14 @@ from opus_core.backends import HealthState, Kind, Links, Live, Ref, Status, Task
 from opus_core.errors import BackendUnavailable, OpusError, UnknownJob
 from opus_core.job import Job, Phase, Work
 from opus_core.supervisor.desk import Desk, pause
-from opus_core.supervisor.judge import Judge, Statuses, refs_of
+from opus_core.supervisor.judge import WAITING, Judge, Statuses, refs_of
 from opus_core.supervisor.tenure import NotActing
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 1000  # jobs judged together
 _PROBING = 5.0  # [s] for finding a folder that can be looked into, where not all can
+_REASONS = 200  # that a poll notes, so that many changing ones keep nobody from the storage
 
 _EXPECTED = {
     Kind.QUEUED: {Phase.QUEUED, Phase.SUSPENDED},
@@ -46,6 +47,8 @@ class Poller:
         self._since = jobs.now()
         self._state: HealthState | None = None
         self._unrecognised: set[str] = set()
+        self._unanswered: set[str] = set()  # whose question had to wait for the next poll
+        self._reasons: dict[str, str] = {}  # why a job waits, as noted
         self._doubtful: set[str] = set()  # over or gone by the scheduler's word, but not yet ended
         self._thread = threading.Thread(target=self._run, name="opus-poll", daemon=True)
 
@@ -144,6 +147,8 @@ class Poller:
         statuses = self._ask([live.ref for live in lives])
         # Where the scheduler does not answer the folders still tell what has ended.
         news = {live.id for live in lives if self._is_news(live, statuses.get(live.ref))}
+        unanswered, self._unanswered = self._unanswered, set()
+        news |= unanswered.intersection(live.id for live in lives)
         known: dict[str, Statuses] = {}
         for live in lives:
             if live.id in news and live.ref in statuses:
@@ -151,6 +156,27 @@ class Poller:
         ids = list(dict.fromkeys(live.id for live in lives if live.id in news))
         for start in range(0, len(ids), _AT_ONCE):
             self._look(ids[start : start + _AT_ONCE], known, ask=False)
+        self._tell_why(lives, statuses, news)
+
+    def _tell_why(
+        self, lives: Sequence[Live], statuses: Mapping[Ref, Status], judged: Collection[str]
+    ) -> None:
+        """Note why jobs wait, of which nothing else has changed; the rest of very many later."""
+        left = _REASONS
+        waiting: dict[str, str] = {}
+        for live in lives:
+            status, old = statuses.get(live.ref), self._reasons.get(live.id, "")
+            if status is None:
+                waiting[live.id] = old
+            elif status.kind in WAITING:
+                waiting[live.id] = status.reason
+                if status.reason != old and live.id not in judged:
+                    if not left:
+                        waiting[live.id] = old
+                        continue
+                    left -= 1
+                    self._desk.storage.note(live.id, {"waiting": status.reason})
+        self._reasons = waiting
 
     def _ask(self, refs: Sequence[Ref]) -> Mapping[Ref, Status]:
         """One question for all; what was answered, which is not all if health says so."""
@@ -175,7 +201,7 @@ class Poller:
             if status.native_state not in self._unrecognised:
                 self._unrecognised.add(status.native_state)
                 log.warning(
-                    "job=%s the cluster says %r, which the %s manager has no word for",
+                    "job=%s the cluster says %r, of which the %s manager makes nothing",
                     live.id,
                     status.native_state,
                     self._desk.manager.name,
@@ -287,6 +313,7 @@ class Poller:
         wait, as a poll has to after this question."""
         refs = {ref: job.id for job in doubtful for ref in refs_of(job)}
         if not refs or time.monotonic() < self._next_question:
+            self._unanswered.update(refs.values())
             return {}
         known: dict[str, Statuses] = {}
         for ref, status in self._ask(list(refs)).items():
