@@ -40,6 +40,7 @@ bench: .venv/stamp ## measure what is promised; BENCH="--help" says what else th
 soak: .venv/stamp .venv-test/stamp ## hours of load and killing; SOAK="--seconds 600 --jobs 1000" for less
 	@failed=0; \
 	.venv/bin/python tests/soak/run.py $(SOAK) || failed=1; \
+	.venv/bin/python tests/soak/slurm.py || failed=1; \
 	OPUS_SOAK=1 .venv-test/bin/tox run -e api || failed=1; \
 	exit $$failed
 

@@ -15,6 +15,7 @@ GROUPS = (
     "waits",
     "files",
     "server",
+    "slurm",
 )
 
 

@@ -244,8 +244,9 @@ def documented(method, path, answer):
     found = next((path for route, path in ROUTES.items() if route.fullmatch(plain)), None)
     operation = DOCUMENT["paths"].get(found, {}).get({"HEAD": "get"}.get(method, method.lower()))
     if operation is None:
-        # Beyond every address; or the Host header is no host, whatever is asked of it.
-        return answer.status in (400, 404) and kind in ERRORS
+        # Beyond every address; or the Host header is no host, or the credentials are nobody's,
+        # whatever is asked with them.
+        return answer.status in (400, 401, 404) and kind in ERRORS
     response = operation["responses"].get(str(answer.status))
     if response is None:
         return False

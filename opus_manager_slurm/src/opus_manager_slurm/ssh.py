@@ -43,7 +43,7 @@ class _There:
 class SshTransport(Transport):
     """`transport = "ssh"`."""
 
-    parallel: ClassVar[int] = CHANNELS
+    parallel: ClassVar[int] = 2 * CHANNELS
 
     def __init__(self, options: SlurmOptions) -> None:
         self._options = options

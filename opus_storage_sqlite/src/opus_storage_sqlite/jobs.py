@@ -12,6 +12,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exc,
+    exists,
     null,
     select,
     update,
@@ -51,6 +52,8 @@ _ADD: Final = plain_insert(jobs).values(
 )
 _ADD_DUE: Final = _ADD.values(due=clock())
 _EPOCH: Final = select(leases.c.epoch).where(leases.c.name == SUPERVISOR)
+_INFO: Final = select(jobs.c.job_info).where(jobs.c.id == bindparam("job_id"))
+_POKED: Final = select(exists().where(pokes.c.job_id == bindparam("job_id")))
 _NEVER: Final = null()
 
 
@@ -139,17 +142,17 @@ class Jobs(Storage):
         )
 
     def note(self, job_id: str, info: Mapping[str, str]) -> None:
-        one = jobs.c.id == job_id
+        # Most of what is noted is noted already, and nobody else need wait for that.
+        with self._database.reading() as connection:
+            stored = connection.execute(_INFO, {"job_id": job_id}).scalar_one_or_none()
+        if stored is None or _merged(stored, info) == stored:
+            return
         with self._database.writing() as connection:
-            stored = connection.execute(
-                select(jobs.c.job_info).where(one).with_for_update()
-            ).scalar_one_or_none()
-            if stored is None:
-                return
-            merged = {**json.loads(stored), **info}
-            kept = dump({word: value for word, value in merged.items() if value != ""})
-            if kept != stored:
-                connection.execute(update(jobs).where(one).values(job_info=kept))
+            locked = _INFO.with_for_update()
+            stored = connection.execute(locked, {"job_id": job_id}).scalar_one_or_none()
+            if stored is not None:
+                merged = _merged(stored, info)
+                connection.execute(update(jobs).where(jobs.c.id == job_id).values(job_info=merged))
 
     def poke(self, what: str, *, job_id: str | None = None, native_id: str | None = None) -> int:
         if job_id is None and native_id is None:
@@ -171,6 +174,10 @@ class Jobs(Storage):
         return len(ids)
 
     def take_pokes(self, job_id: str) -> frozenset[str]:
+        # Of most jobs nobody wants anything, and that is no reason to wait for those who write.
+        with self._database.reading() as connection:
+            if not connection.execute(_POKED, {"job_id": job_id}).scalar_one():
+                return frozenset()
         with self._database.writing() as connection:
             taken = connection.execute(
                 delete(pokes).where(pokes.c.job_id == job_id).returning(pokes.c.what)
@@ -190,6 +197,12 @@ class Jobs(Storage):
                 active=-int(Phase(stored.phase).active),
                 size=-stored.bytes,
             )
+
+
+def _merged(stored: str, info: Mapping[str, str]) -> str:
+    """job_info as it is stored, with what is noted now."""
+    merged = {**json.loads(stored), **info}
+    return dump({word: value for word, value in merged.items() if value != ""})
 
 
 def _stored(connection: Connection, job_id: str, expected: int) -> AnyRow:
