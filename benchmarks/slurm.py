@@ -5,8 +5,6 @@ A private cluster is started for it (tests/services), so it needs root and Debia
 
 from __future__ import annotations
 
-import re
-import shlex
 import sqlite3
 import statistics
 import subprocess
@@ -19,7 +17,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import urlsplit
 
 from benchmarks.figure import Figure
 
@@ -200,13 +197,13 @@ def submission(cluster: Cluster, number: int, rounds: int) -> Iterator[Figure]:
             cancel(cluster)
     ratio = statistics.median(near) / statistics.median(bare)
     yield Figure(
-        f"SLURM: {number} submitted / bare sbatch",
+        "SLURM, submission / bare sbatch",
         ratio,
         "x",
         floor=0.5,
         note=f"{statistics.median(near):.0f}/s, bare {statistics.median(bare):.0f}/s",
     )
-    yield Figure(f"SLURM: {number} submitted over ssh", statistics.median(far), "/s", floor=25)
+    yield Figure("SLURM, submission over ssh", statistics.median(far), "/s", floor=25)
 
 
 def delays(cluster: Cluster, number: int) -> Iterator[Figure]:
@@ -228,22 +225,22 @@ def delays(cluster: Cluster, number: int) -> Iterator[Figure]:
             if turn:
                 begins["bare"].append(begin_bare)
     bare = statistics.median(begins["bare"])
-    for name in ("here", "over ssh"):
-        median = statistics.median(begins[name])
-        yield Figure(
-            f"SLURM {name}: RUN to EXECUTING - bare",
-            median - bare,
-            "s",
-            ceiling=0.7,
-            note=f"{median:.2f} s, bare sbatch {bare:.2f} s",
-        )
-        yield Figure(
-            f"SLURM {name}: script's end to COMPLETED",
-            statistics.median(ends[name]),
-            "s",
-            ceiling=1.0,
-            note=f"worst {max(ends[name]):.2f} s",
-        )
+
+    def more(way: str) -> tuple[float, str]:
+        median = statistics.median(begins[way])
+        return median - bare, f"{median:.2f} s, bare sbatch {bare:.2f} s"
+
+    def after(way: str) -> tuple[float, str]:
+        return statistics.median(ends[way]), f"worst {max(ends[way]):.2f} s"
+
+    took, note = more("here")
+    yield Figure("SLURM, RUN to EXECUTING - bare", took, "s", ceiling=0.7, note=note)
+    took, note = more("over ssh")
+    yield Figure("SLURM over ssh, RUN to EXECUTING - bare", took, "s", ceiling=0.7, note=note)
+    took, note = after("here")
+    yield Figure("SLURM, end of script to COMPLETED", took, "s", ceiling=1, note=note)
+    took, note = after("over ssh")
+    yield Figure("SLURM over ssh, end of script to COMPLETED", took, "s", ceiling=1, note=note)
 
 
 def bare_delay(cluster: Cluster) -> float:
@@ -296,13 +293,13 @@ def draining(cluster: Cluster, number: int) -> Iterator[Figure]:
     bare.append(by_hand())
     mean = statistics.mean(bare)
     yield Figure(
-        f"SLURM: {number} small jobs / bare sbatch",
+        "SLURM, small jobs / bare sbatch",
         ours / mean,
         "x",
         floor=0.8,
         note=f"{ours:.1f}/s, bare {bare[0]:.1f}/s before and {bare[1]:.1f}/s behind",
     )
-    yield Figure("of them completed", completed, "jobs", floor=number)
+    yield Figure("SLURM, small jobs, completed", completed, "jobs", floor=number)
 
 
 def polling(cluster: Cluster, number: int) -> Iterator[Figure]:
@@ -331,7 +328,7 @@ def polling(cluster: Cluster, number: int) -> Iterator[Figure]:
     cancel(cluster)
     bare_ms, ours_ms = 1000 * statistics.median(bare), 1000 * statistics.median(ours)
     yield Figure(
-        f"SLURM: poll of {number} jobs - 2 x bare",
+        "SLURM, poll - 2 x bare squeue",
         ours_ms - 2 * bare_ms,
         "ms",
         ceiling=50,
