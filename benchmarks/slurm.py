@@ -5,6 +5,8 @@ A private cluster is started for it (tests/services), so it needs root and Debia
 
 from __future__ import annotations
 
+import re
+import shlex
 import sqlite3
 import statistics
 import subprocess
@@ -17,6 +19,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
 from benchmarks.figure import Figure
 
