@@ -132,3 +132,24 @@ def test_banners_around_rows_hide_none(name, state, reason):
     row = SEPARATOR.join(["17", name, state, reason, "0", "5", "6", "7", "0", ""])
     text = f"Welcome to cluster 3\n\n{row}\n*** maintenance on 1|2|3 ***\n"
     assert [one.job_id for one in parse_squeue(text)] == ["17"]
+
+
+@pytest.mark.parametrize(
+    ("end", "cause", "said"),
+    [
+        ("0:53", Cause.LAUNCH, "FAILED"),  # no signal: its output could not be opened
+        ("0:9", Cause.FAILED, "FAILED by signal 9, which is also how too much memory ends"),
+        ("0:15", Cause.FAILED, "FAILED by signal 15"),
+        ("3:0", Cause.FAILED, "FAILED"),
+    ],
+)
+def test_a_failure_is_told_apart_as_far_as_slurm_does(end, cause, said):
+    line = SEPARATOR.join(["7", "name", "FAILED", "None", end, "1", "2", "3"])
+    (row,) = parse_sacct(line)
+    status = row.status()
+    assert status.cause is cause
+    assert status.reason.startswith(said)
+
+
+def test_what_is_suspended_says_so_though_slurm_does_not():
+    assert "the cluster has suspended it" in QUEUE["rec-susp"].status().reason

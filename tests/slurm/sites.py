@@ -48,6 +48,7 @@ def manager(cluster: Cluster, way: str, **options: str) -> str:
     keys = {
         "use": '"slurm"',
         "grace": "1",
+        "timeout": "15",
         "visible_after": "10",
         "run_options": f"{{ {RUN_OPTIONS} }}",
     }
@@ -100,7 +101,7 @@ class Stage:
         said = self.message(job)
         assert found == phase, said
         for word in words:
-            assert word in said
+            assert word in said, said
         return said
 
     def waits(self, job: str, phase: str, *words: str, seconds: float = PATIENCE) -> str:
@@ -158,20 +159,23 @@ class Stage:
 
 
 @contextmanager
-def stage(cluster: Cluster, way: str, *, serve: bool = True, **tables: str) -> Iterator[Stage]:
-    """A server for this cluster; tables as `Site.configure` takes them.
+def stage(
+    cluster: Cluster, way: str, *, before: Path | None = None, **tables: str
+) -> Iterator[Stage]:
+    """A server for this cluster; tables as `Site.configure` takes them, and a folder of commands
+    that stand before the real ones.
 
     Its data, its database and its job folders lie on different paths.
     """
     with tempfile.TemporaryDirectory(prefix=f"site-{way}-", dir=cluster.folder) as folder:
         # What finds the cluster: an environment of its own, as that of a service would be.
         env = cluster.environment()
-        one = Site(
-            Path(folder),
-            prefix=("env", f"SLURM_CONF={env['SLURM_CONF']}", f"PATH={env['PATH']}"),
-        )
+        path = f"{before}:{env['PATH']}" if before else env["PATH"]
+        one = Site(Path(folder), prefix=("env", f"SLURM_CONF={env['SLURM_CONF']}", f"PATH={path}"))
         (one.folder / "base").mkdir()
         try:
+            if "server" in tables:
+                tables["server"] += f"\nport = {one.port}"
             one.configure(
                 **{
                     "manager": manager(cluster, way),
@@ -182,8 +186,7 @@ def stage(cluster: Cluster, way: str, *, serve: bool = True, **tables: str) -> I
                 }
             )
             describe(one, WORK)
-            if serve:
-                one.serve()
+            one.serve()
             yield Stage(one, cluster, way)
         finally:
             one.stop()

@@ -18,6 +18,8 @@ from servers import eventually
 from services.slurm_fixture import slurm_cluster
 from slurm.sites import FAR, NEAR, PATIENCE, lines, manager, reachable, stage, supervisor
 
+pytestmark = pytest.mark.timeout(300)
+
 BACK = 90.0  # [s] for what waits until the other side is asked again
 
 
@@ -51,6 +53,15 @@ def well(one, seconds=BACK):
         seconds,
         0.2,
     )
+
+
+@contextmanager
+def stopped(cluster, name):
+    cluster.stop(name)
+    try:
+        yield
+    finally:
+        cluster.start(name)
 
 
 @contextmanager
@@ -139,7 +150,7 @@ def test_without_the_accounting_only_what_has_left_the_queue_has_to_wait(near, l
 def test_munge_that_is_down_is_named(each, ledger):
     running = each.work("sleep 2", ledger)
     each.runs(running)
-    with killed(each.cluster, "munge"):
+    with stopped(each.cluster, "munge"):
         told(each, "munge does not work on that machine")
         late = each.work(ledger=ledger)
         each.waits(late, "QUEUED", "the cluster does not answer", "authentication")

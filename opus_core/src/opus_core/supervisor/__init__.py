@@ -131,7 +131,7 @@ class Supervisor:
         """Look at a LIVE job soon, at which something happened; False if others are to do that."""
         if not self._tenure.acting:
             return False
-        self._poller.look_at(job_id, due=False)
+        self._poller.look_at(job_id, due=False, event=True)
         return True
 
     def stop(self) -> None:
@@ -209,7 +209,7 @@ class Supervisor:
                 self._outputs.want(job.id)
                 self._output_pool.give("outputs", self._outputs.bring)
             # A poke alone asks for no save; if the job is due as well it is listed again.
-            self._poller.look_at(job.id, due=not pokes)
+            self._poller.look_at(job.id, due=not pokes, event="event" in pokes)
             return True
         if pokes and pokes <= {"output", "info"}:
             return False  # somebody looks at it, which is no reason to try again sooner

@@ -45,10 +45,13 @@ class Judge:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def needs_status(self, job: Job, links: Links) -> bool:
-        """The folder alone may not tell: the job is to be stopped, or waited long enough."""
+    def needs_status(self, job: Job, links: Links, *, event: bool = False) -> bool:
+        """The folder alone may not tell: the job is to be stopped, or waited long enough, or
+        something has happened that is not seen there."""
         if links.exit is not None:
             return links.exit.stopped and not job.marks
+        if event and (job.started is not None or not links.begun):
+            return True
         first = job.watch.gone or job.watch.over
         return bool(job.marks) or (first is not None and self._left(job) <= 0)
 

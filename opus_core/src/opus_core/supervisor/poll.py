@@ -39,6 +39,7 @@ class Poller:
         self._interval = desk.manager.poll_interval if interval is None else interval
         self._wake = threading.Condition()
         self._asked: dict[str, bool] = {}  # and whether it is due
+        self._events: set[str] = set()  # those of them that something has happened to
         self._stopping = False
         self._next_poll = 0.0
         self._next_look = 0.0
@@ -67,13 +68,16 @@ class Poller:
         if self._thread.ident is not None:
             self._thread.join(timeout=30)
 
-    def look_at(self, job_id: str, *, due: bool) -> None:
+    def look_at(self, job_id: str, *, due: bool, event: bool = False) -> None:
         """Judge it soon: the first at once, then one question per event interval for all.
 
-        One that is due is saved whatever comes of it, so that it is not due for ever.
+        One that is due is saved whatever comes of it, so that it is not due for ever. After an
+        event that its folder does not explain the scheduler is asked.
         """
         with self._wake:
             self._asked[job_id] = due
+            if event:
+                self._events.add(job_id)
             self._wake.notify_all()
 
     @property
@@ -124,17 +128,24 @@ class Poller:
                 self._next_poll = time.monotonic() + max(self._interval, 5 * self._asking)
         with self._wake:
             asked = dict(list(self._asked.items())[:_AT_ONCE])
+            events = self._events.intersection(asked)
         if asked and time.monotonic() >= self._next_look:
             begin = time.monotonic()
             try:
-                self._look(asked, {}, due={job_id for job_id, due in asked.items() if due})
+                due = {job_id for job_id, due in asked.items() if due}
+                self._look(asked, {}, due=due, events=events)
             finally:
+                again = events & self._unanswered
                 with self._wake:
                     for job_id in asked:
                         del self._asked[job_id]
+                    self._asked |= dict.fromkeys(again, False)
+                    self._events -= events - again
                 took = time.monotonic() - begin
                 rest = max(self._desk.settings.event_interval, min(took, self._interval))
                 self._next_look = time.monotonic() + rest
+                if again:
+                    self._next_look = max(self._next_look, self._next_question)
 
     # -- asking
 
@@ -217,6 +228,7 @@ class Poller:
         known: Mapping[str, Statuses],
         *,
         due: Collection[str] = (),
+        events: Collection[str] = (),
         ask: bool = True,
     ) -> None:
         """Peek into the jobs' folders, ask about those where that may not be enough, and judge.
@@ -253,7 +265,8 @@ class Poller:
             doubtful = [
                 job
                 for job in found
-                if job.id not in known and self._judge.needs_status(job, seen[job.id])
+                if job.id not in known
+                and self._judge.needs_status(job, seen[job.id], event=job.id in events)
             ]
             known = {**known, **self._statuses(doubtful)}
         for job in found:
