@@ -41,6 +41,7 @@ soak: .venv/stamp .venv-test/stamp ## hours of load and killing; SOAK="--seconds
 	@failed=0; \
 	.venv/bin/python tests/soak/run.py $(SOAK) || failed=1; \
 	.venv/bin/python tests/soak/slurm.py || failed=1; \
+	.venv-test/bin/tox run -e slurm -- -m slow tests/slurm || failed=1; \
 	OPUS_SOAK=1 .venv-test/bin/tox run -e api || failed=1; \
 	exit $$failed
 

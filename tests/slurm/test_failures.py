@@ -18,7 +18,7 @@ from servers import eventually
 from services.slurm_fixture import slurm_cluster
 from slurm.sites import FAR, NEAR, PATIENCE, lines, manager, reachable, stage, supervisor
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]  # run by make soak
 
 BACK = 90.0  # [s] for what waits until the other side is asked again
 

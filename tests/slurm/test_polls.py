@@ -16,7 +16,7 @@ from servers import eventually
 from services.slurm_fixture import slurm_cluster
 from slurm.sites import NEAR, shim, stage, supervisor
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]  # run by make soak
 
 COUNTED = ("squeue", "sacct", "scontrol", "scancel")
 PENDING, RUNNING, ENDING = 250, 40, 10

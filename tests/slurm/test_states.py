@@ -16,6 +16,8 @@ from servers import eventually
 from services.slurm_fixture import slurm_cluster
 from slurm.sites import FAR, NEAR, PATIENCE, lines, manager, reachable, shim, stage
 
+pytestmark = pytest.mark.slow  # run by make soak
+
 WHOLE = {"slurm_nodes": "2", "slurm_ntasks_per_node": "4"}  # the cluster
 
 
