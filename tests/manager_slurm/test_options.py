@@ -65,6 +65,10 @@ def test_a_host_means_ssh():
     assert not slurm().options.remote
 
 
+def test_at_most_four_channels_are_used_by_ssh():
+    assert slurm(host="login").parallel == 4
+
+
 def test_commands_that_are_not_there_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(

@@ -112,6 +112,16 @@ def put(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
         file.keep(path.name)
 
 
+def make_file(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
+    """Write a file into a folder that nobody sees yet, so that it need not appear whole."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+
+
 def sync(folder: Path) -> None:
     """Make sure that the names in a folder are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -164,7 +164,7 @@ class Folders:
                 building = self._aside(folder)
                 disk.make_folder(building)
                 try:
-                    _fill(building, content, uploads)
+                    _fill(building, content, uploads, aside=True)
                     os.rename(building, folder)
                     disk.sync(folder.parent)
                     return
@@ -397,21 +397,25 @@ def _overtaken(job_id: str, name: str) -> Iterator[None]:
         ) from error
 
 
-def _fill(folder: Path, content: Mapping[str, bytes], uploads: Collection[Upload]) -> None:
-    """Write a folder's files, each whole, `run` last, and bring its inputs into order."""
+def _fill(
+    folder: Path, content: Mapping[str, bytes], uploads: Collection[Upload], *, aside: bool = False
+) -> None:
+    """Write a folder's files and bring its inputs into order; each file whole and `run` last,
+    unless the folder is built aside and appears as a whole."""
     for name in ("work", "results"):
         disk.make_folder(folder / name)
     _sort_inputs(folder / "input", uploads)
+    put = disk.make_file if aside else disk.put
     *rest, run = content
     for name in rest:
         if "/" in name:
             disk.make_folder((folder / name).parent)
-        mode = disk.SECRET_MODE if name == "event" else disk.FILE_MODE
-        disk.put(folder / name, content[name], mode)
-    for written in ("values", "."):
-        with suppress(FileNotFoundError):
-            disk.sync(folder / written)
-    disk.put(folder / run, content[run])
+        put(folder / name, content[name], disk.SECRET_MODE if name == "event" else disk.FILE_MODE)
+    with suppress(FileNotFoundError):
+        disk.sync(folder / "values")
+    if not aside:
+        disk.sync(folder)
+    put(folder / run, content[run])
     disk.sync(folder)
 
 

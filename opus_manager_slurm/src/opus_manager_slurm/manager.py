@@ -217,6 +217,8 @@ def _match(ref: Ref, rows: Mapping[str, list[Row]]) -> Row | None:
     """The row of a submission: its name and its id, or its name alone where no id is known."""
     named = rows.get(ref.tag, ())
     ours = [row for row in named if ref.native_id in (None, row.job_id)]
+    if len(ours) == 1:  # as nearly always, and a poll has thousands
+        return ours[0]
     # The last of equals: a requeue comes later.
     return min(reversed(ours), key=lambda row: _LIVELY.index(row.status().kind), default=None)
 

@@ -11,6 +11,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from opus_core.backends import Cause, Kind, Status
@@ -182,6 +183,7 @@ def _split(text: str, width: int) -> Iterator[list[str]]:
             yield [field.strip() for field in fields]
 
 
+@lru_cache(maxsize=8192)  # thousands of jobs are submitted, and end, within few seconds
 def _instant(text: str) -> datetime | None:
     """Seconds since 1970; None for `N/A`, `Unknown`, 0 and whatever else is none."""
     if not _SECONDS.fullmatch(text) or not int(text):

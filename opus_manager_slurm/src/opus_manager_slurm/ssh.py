@@ -43,7 +43,7 @@ class _There:
 class SshTransport(Transport):
     """`transport = "ssh"`."""
 
-    parallel: ClassVar[int] = 2 * CHANNELS
+    parallel: ClassVar[int] = CHANNELS
 
     def __init__(self, options: SlurmOptions) -> None:
         self._options = options
