@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from core.helpers.cluster import SmallManager
 from core.helpers.site import Site, WatchedStorage, a_site
 from opus_core import lifecycle
 from opus_core.backends import Kind, Status
@@ -73,3 +74,21 @@ def test_who_may_not_be_asked_about_at_once_is_heard_with_the_next_poll(site: Si
     site.ask(job, lifecycle.run, tag="", can_resume=True)
     site.until_phase(job, Phase.QUEUED)
     assert time.monotonic() - begin < 4.0
+
+
+def test_a_job_whose_question_has_to_wait_is_removed_all_the_same(site: Site) -> None:
+    class Slow(SmallManager):
+        def get_status(self, refs):
+            time.sleep(0.3)  # so that no further question is put for a while
+            return super().get_status(refs)
+
+    site.supervisor(manager=Slow(site.cluster), poll_interval=3600.0)
+    job = site.job("sleep 60")
+    site.until_runs()
+    site.storage.poke("event", job_id=job.id)
+    site.until_phase(job, Phase.EXECUTING)
+    for _ in range(3):
+        site.storage.poke("event", job_id=job.id)
+        time.sleep(0.4)
+    site.delete(job)
+    site.until_removed(job)

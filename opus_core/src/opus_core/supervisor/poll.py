@@ -133,6 +133,8 @@ class Poller:
             begin = time.monotonic()
             try:
                 due = {job_id for job_id, due in asked.items() if due}
+                # Of those that are not LIVE any more nobody asks again.
+                self._unanswered.difference_update(asked)
                 self._look(asked, {}, due=due, events=events)
             finally:
                 again = events & self._unanswered
