@@ -372,7 +372,8 @@ class Storage(Backend):
 
         Listing a job takes nothing away: it stays due until it is saved, and poked until
         `take_pokes`. It has to be asked now and then: pokes, and saves that only set a mark,
-        write no journal entry that would tell of them.
+        write no journal entry that would tell of them. Of very large jobs it may list fewer than
+        there are, but one at least.
         """
 
     @abstractmethod

@@ -97,9 +97,10 @@ class Jobs(Storage):
     def read(self, job_id: str, *, doomed: bool = False) -> Job:
         with self._database.reading() as connection:
             row = connection.execute(_READ, {"job_id": job_id}).one_or_none()
-        if row is None or (row.doomed and not doomed):
-            raise UnknownJob(job_id)
-        return job_of(row)
+            if row is None or (row.doomed and not doomed):
+                raise UnknownJob(job_id)
+            # With the connection in hand: of large ones, no more are taken apart at once.
+            return job_of(row)
 
     def summary(self, job_id: str) -> JobSummary:
         with self._database.reading() as connection:

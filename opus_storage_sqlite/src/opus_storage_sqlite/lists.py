@@ -8,7 +8,7 @@ phases there are. Sorted by phase or by end, a list is several such lists one af
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile, islice
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -18,6 +18,7 @@ from sqlalchemy import (
     CompoundSelect,
     Select,
     and_,
+    bindparam,
     false,
     func,
     or_,
@@ -34,11 +35,15 @@ from opus_storage_sqlite.engine import Database
 from opus_storage_sqlite.tables import jobs
 
 PAGE: Final = 1000
-_WHOLE_PAGE: Final = 100  # where parameters are looked through: each may be some 100 kB
+_WHOLE_PAGE: Final = 100  # where parameters are looked through
 _SHOWN: Final = frozenset(Phase) - {Phase.ARCHIVED}
 
 _CREATED: Final = (jobs.c.created, jobs.c.id)
 _ENDED: Final = (jobs.c.ended, *_CREATED)
+
+_DOCUMENTS: Final = select(jobs.c.id, jobs.c.document).where(
+    jobs.c.id.in_(bindparam("ids", expanding=True))
+)
 
 _Key: TypeAlias = tuple[Any, ...]
 
@@ -58,7 +63,6 @@ class _Reading(NamedTuple):
 
     query: JobQuery
     descending: bool
-    columns: tuple[ColumnElement[Any], ...]
     where: ColumnElement[bool]
     page: int
 
@@ -94,29 +98,34 @@ class Lists(Storage):
     def _read(
         self, query: JobQuery, stretches: list[_Stretch], *, descending: bool
     ) -> Iterator[JobSummary]:
-        holds = _holds(query)
-        reading = _Reading(
-            query,
-            descending,
-            SUMMARY if holds is None else (*SUMMARY, jobs.c.document),
-            and_(*_filters(query)),
-            _page_size(query, whole=holds is not None),
-        )
+        whole = _looks_into_parameters(query)
+        where = and_(*_filters(query))
+        reading = _Reading(query, descending, where, _page_size(query, whole=whole))
         for stretch in stretches:
-            for row in self._pages(reading, stretch):
-                if holds is None or holds(row):
+            for page in self._pages(reading, stretch):
+                for row in self._holding(page, query.text.casefold()) if whole else page:
                     yield summary_of(row)
 
-    def _pages(self, reading: _Reading, stretch: _Stretch) -> Iterator[AnyRow]:
+    def _pages(self, reading: _Reading, stretch: _Stretch) -> Iterator[Sequence[AnyRow]]:
         behind = stretch.behind
         while True:
             statement = _statement(reading, stretch, behind)
             with self._database.reading() as connection:
                 rows = connection.execute(statement).all()
-            yield from rows
+            yield rows
             if len(rows) < reading.page:
                 return
             behind = tuple(getattr(rows[-1], column.name) for column in stretch.order)
+
+    def _holding(self, rows: Sequence[AnyRow], text: str) -> list[AnyRow]:
+        """Those rows that have the text in them, or in a parameter of the job."""
+        found = {row.id for row in rows if _has(row, text)}
+        others = [row.id for row in rows if row.id not in found]
+        with self._database.reading() as connection:
+            # One document at a time: each may have some MiB.
+            with connection.execute(_DOCUMENTS, {"ids": others}) as documents:
+                found |= {job_id for job_id, document in documents if _says(document, text)}
+        return [row for row in rows if row.id in found]
 
 
 def _once(found: Iterator[JobSummary]) -> Iterator[JobSummary]:
@@ -178,19 +187,13 @@ def _looks_into_parameters(query: JobQuery) -> bool:
     return bool(query.text) and query.owner is not ANYONE and in_a_range
 
 
-def _holds(query: JobQuery) -> Callable[[AnyRow], bool] | None:
-    """How to find the text in a row and its document; None if the database finds it."""
-    if not _looks_into_parameters(query):
-        return None
-    text = query.text.casefold()
+def _has(row: AnyRow, text: str) -> bool:
+    return bool(row.id.casefold().startswith(text) or text in (row.run_id or "").casefold())
 
-    def holds(row: AnyRow) -> bool:
-        if row.id.casefold().startswith(text) or text in (row.run_id or "").casefold():
-            return True
-        parameters = parameters_of(json.loads(row.document))
-        return any(text in parameter.value.casefold() for parameter in parameters)
 
-    return holds
+def _says(document: str, text: str) -> bool:
+    parameters = parameters_of(json.loads(document))
+    return any(text in parameter.value.casefold() for parameter in parameters)
 
 
 def _page_size(query: JobQuery, *, whole: bool) -> int:
@@ -202,7 +205,7 @@ def _page_size(query: JobQuery, *, whole: bool) -> int:
 def _statement(
     reading: _Reading, stretch: _Stretch, behind: _Key | None
 ) -> Select[Any] | CompoundSelect[Any]:
-    selected = select(*reading.columns).where(reading.where, *_bounds(reading, stretch, behind))
+    selected = select(*SUMMARY).where(reading.where, *_bounds(reading, stretch, behind))
     names = [column.name for column in stretch.order]
     definition = reading.query.definition
     if stretch.only is not None:

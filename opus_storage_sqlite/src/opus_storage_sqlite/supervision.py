@@ -16,6 +16,8 @@ from opus_storage_sqlite.engine import Database
 from opus_storage_sqlite.tables import LIVE, UNARCHIVED, jobs, leases, pokes
 
 _PAGE: Final = 1000
+_TODO_PAGE: Final = 32
+_TODO_SIZE: Final = 8 * 2**20  # [characters] of documents, after which no more jobs are read
 
 # Those that are due and those that were poked come from an index each, oldest first.
 _due = (
@@ -38,11 +40,8 @@ _first = (
     .limit(bindparam("enough"))
     .subquery()
 )
-_TODO: Final = (
-    select(*JOB)
-    .join(_first, _first.c.job_id == jobs.c.id)
-    .order_by(_first.c.since, _first.c.job_id)
-)
+_TODO: Final = select(_first.c.job_id).order_by(_first.c.since, _first.c.job_id)
+_JOBS: Final = select(*JOB).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
 
 _LIVE_PAGE: Final = (
     select(
@@ -85,8 +84,21 @@ class Supervision(Storage):
     def todo(self, limit: int, exclude: Collection[str] = ()) -> list[Job]:
         out = frozenset(exclude)
         with self._database.reading() as connection:
-            rows = connection.execute(_TODO, {"enough": limit + len(out)}).all()
-        return [job_of(row) for row in rows if row.id not in out][:limit]
+            ids = connection.execute(_TODO, {"enough": limit + len(out)}).scalars().all()
+            wanted = [one for one in ids if one not in out][:limit]
+            found: dict[str, Job] = {}
+            size = 0
+            for begin in range(0, len(wanted), _TODO_PAGE):
+                page = {"ids": wanted[begin : begin + _TODO_PAGE]}
+                with connection.execute(_JOBS, page) as rows:
+                    for row in rows:
+                        found[row.id] = job_of(row)
+                        size += len(row.document)
+                        if size > _TODO_SIZE:
+                            break
+                if size > _TODO_SIZE:
+                    break
+        return [found[one] for one in wanted if one in found]
 
     def live(self) -> Iterator[Live]:
         behind = ""
