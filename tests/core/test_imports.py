@@ -11,14 +11,15 @@ ROOT = Path(opus_core.__file__).parent
 
 # From low to high. A module imports from lower lines, and from its own.
 LINES = (
-    ("errors", "process"),
+    ("errors", "process", "allocation"),
     ("job", "definition", "disk"),
     ("links",),
     ("backends",),
     ("hookspecs",),
-    ("values", "below", "settings", "hosts", "pacing"),
+    ("values", "below", "settings", "hosts"),
     (
         "sections",
+        "texts",
         "bodies",
         "forwarded",
         "connecting",
@@ -26,9 +27,11 @@ LINES = (
         "queries",
         "shelf",
         "spool",
+        "unsent",
+        "pacing",
         "fetching",
     ),
-    ("config", "controls", "intake", "drafts", "offers", "validation"),
+    ("config", "controls", "heavy", "intake", "drafts", "offers", "validation"),
     ("plugins", "definitions", "wrapper", "lifecycle", "datadir", "logs"),
     ("folder",),
     ("auth", "waiting"),

@@ -22,7 +22,8 @@ from waitress.utilities import BadRequest, Error
 
 from opus_core.errors import OpusError
 from opus_core.pacing import PacedChannel
-from opus_core.spool import IN_MEMORY, Body, Buffer, Spool
+from opus_core.spool import IN_MEMORY, Body, Spool
+from opus_core.unsent import Unsent
 from opus_core.values import split_host
 
 _LINGER: Final = 5.0  # [s] that a refused client may go on sending
@@ -125,18 +126,13 @@ class _Parser(HTTPRequestParser):
 class _Channel(PacedChannel):
     """A connection."""
 
-    outbufs: Any
     _flush_exception: Any
 
-    def __init__(self, spool: Spool, *rest: Any, **more: Any) -> None:  # noqa: ANN401 - waitress's
-        self._spool = spool
+    def __init__(self, unsent: Unsent, *rest: Any, **more: Any) -> None:  # noqa: ANN401 - waitress's
+        self._spool = unsent.spool
         self._refusing = False
         self._lingering: float | None = None  # when to stop listening to a refused client
-        super().__init__(*rest, **more)
-        self.outbufs = [self._outbuf()]
-
-    def _outbuf(self) -> Buffer:
-        return Buffer(self.adj.outbuf_overflow, self._spool.folder)
+        super().__init__(unsent, *rest, **more)
 
     def parser_class(self, adj: Any) -> _Parser:  # type: ignore[override]  # noqa: ANN401
         """A class in waitress; here what is called for every request."""
@@ -144,15 +140,6 @@ class _Channel(PacedChannel):
 
     def _refuse(self) -> None:
         self._refusing = True
-
-    def write_soon(self, data: Any) -> Any:  # noqa: ANN401
-        with self.outbuf_lock:
-            full = self.current_outbuf_count >= self.adj.outbuf_high_watermark
-            # waitress would go on with a buffer that overflows into the system's folder.
-            if full or not isinstance(self.outbufs[-1], Buffer):
-                self.outbufs.append(self._outbuf())
-                self.current_outbuf_count = 0
-        return super().write_soon(data)
 
     def readable(self) -> bool:
         if self._lingering is not None:
@@ -197,8 +184,9 @@ def create_server(application: Any, spool: Spool, **adjustments: Any) -> Any:  #
         max_request_body_size=sys.maxsize,  # the spool has the limit
         **adjustments,
     )
+    unsent = Unsent(spool)
     several = isinstance(server, server_module.MultiSocketServer)
     for one in server.map.values() if several else [server]:
         if isinstance(one, server_module.BaseWSGIServer):
-            one.channel_class = partial(_Channel, spool)  # type: ignore[assignment]
+            one.channel_class = partial(_Channel, unsent)  # type: ignore[assignment]
     return server

@@ -55,6 +55,10 @@ class Spool:
         with self._lock:
             return self._expected
 
+    def room(self) -> int:
+        """Bytes that may be written here besides [byte]; less than none if there are too many."""
+        return shutil.disk_usage(self.folder).free - self.expected - self._min_free
+
     def reserve(self, size: int) -> None:
         """Make sure of room for so many bytes more; `StorageFull` if there is none.
 
@@ -88,7 +92,7 @@ class _File(TempfileBasedBuffer):
 
 
 class Buffer(OverflowableBuffer):
-    """waitress's own buffer for answers, but for the folder of its file."""
+    """waitress's own buffer, but for the folder of its file."""
 
     buf: Any  # here and below: what waitress's published types have wrong, or not at all
 
