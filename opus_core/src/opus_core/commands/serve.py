@@ -8,6 +8,7 @@ import signal
 import threading
 from types import FrameType
 
+from opus_core.allocation import give_back
 from opus_core.app import Opus, examples, open_opus
 from opus_core.config import load
 from opus_core.logs import set_up
@@ -26,6 +27,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; jobs go on running then."""
     config = load(args.config)
+    give_back()
     set_up(config)
     stop = stopped_by_signal()
     opus = open_opus(config, supervises=config.embedded)

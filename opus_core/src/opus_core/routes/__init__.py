@@ -130,6 +130,8 @@ class _Application(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
                 return []
             start_response = self._starting(environ, start_response)
         answer: Iterable[bytes] = super().__call__(environ, start_response)
+        # bottle would keep it until the next request of the same thread.
+        bottle.response.body = b""
         return answer
 
     def _starting(self, environ: dict[str, Any], start_response: Any) -> Callable[..., Any]:  # noqa: ANN401
