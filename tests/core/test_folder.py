@@ -28,7 +28,7 @@ from opus_core.definition import (
 )
 from opus_core.errors import BadRequest, Conflict, NotFound, StorageFull, TooLarge, UnknownJob
 from opus_core.folder import Collected, Folders, media_type
-from opus_core.job import DefinitionRef, Job, Parameter, Upload, new_id, now
+from opus_core.job import LONG_TEXT, DefinitionRef, Job, Parameter, Upload, new_id, now
 from opus_core.wrapper import WRAPPER
 from services_missing import lacking
 
@@ -267,6 +267,46 @@ def test_of_more_than_512_kib_the_largest_become_files(folders: Folders) -> None
     assert sum(sizes.values()) - sizes["p11"] > 524288 - sizes["p11"]
     assert apart == ["p11"]
     assert sum(sizes[name] for name in names if name not in apart) <= 524288
+
+
+def kept(folders: Folders, name: str, text: str) -> Parameter:
+    """A value that came as a long text does: as a file."""
+    data = text.encode()
+    pieces = (data[i : i + 999] for i in range(0, len(data), 999))
+    upload = folders.store(ID, pieces, media_type=LONG_TEXT)
+    return Parameter(name=name, upload=upload)
+
+
+def test_a_text_that_is_kept_as_a_file_reaches_the_script_as_any_other(folders: Folders) -> None:
+    long, short = "é\n" * 1_000_000, "short"
+    one = job(kept(folders, "text", long), kept(folders, "many", short), value("scale", "2"))
+    folder = write(folders, one)
+    assert "path=text_FILE=values/text" in task(folder)
+    assert "path=many_FILE=values/many" in task(folder)
+    assert "variable=scale=2" in task(folder)
+    assert not any(entry.startswith(("path=text=", "variable=text=")) for entry in task(folder))
+    assert (folder / "values" / "text").read_text() == long
+    assert (folder / "values" / "many").read_text() == short
+    (said, *_) = json.loads((folder / "parameters.json").read_text())["parameters"]
+    assert (folder / said["file"]).read_text() == long
+    assert "value" not in said
+    # Its own copy: what the script makes of it, a client does not see.
+    assert not (folder / "values" / "text").samefile(folder / said["file"])
+
+
+def test_of_several_values_some_may_be_files(folders: Folders) -> None:
+    texts = ["a", "x" * 100_000, "", "y" * 100, "b"]
+    many = [
+        kept(folders, "many", text) if len(text) > 50 else value("many", text) for text in texts
+    ]
+    folder = write(folders, job(*many))
+    assert (folder / "values" / "many").read_text() == "\n".join(texts)
+    assert "path=many_FILE=values/many" in task(folder)
+
+
+def test_a_text_that_is_kept_as_a_file_is_no_file_name(folders: Folders) -> None:
+    with pytest.raises(BadRequest, match="cannot be the name of a result file"):
+        write(folders, job(kept(folders, "spectrum", "s.fits")))
 
 
 def test_a_value_with_a_nul_is_a_file(folders: Folders) -> None:

@@ -226,7 +226,7 @@ def test_a_value_comes_back_byte_for_byte_everywhere(client, value, encoding):
     else:
         answer = client.post("/rest/echo", **multipart(("text", value)))
     job = answer.location.removeprefix("http://opus.test")
-    assert values(client, job) == [("text", value)]
+    assert values(client, job) == [("text", value if len(value) <= 65536 else None)]
     assert client.get(f"{job}/parameters/text").body == value.encode()
     (entry,) = client.get(f"{job}/parameters").xml
     if entry.get("byReference"):

@@ -31,11 +31,48 @@ def test_values_are_shown_as_they_were_sent(one, value):
     assert one.get(f"{job}/parameters/text").body == value.encode()
 
 
-@pytest.mark.uws("8.1", "14.10")
-def test_a_long_value_is_not_cut(one):
-    value = "x" * 1_000_000
+@pytest.mark.uws("8.1")
+def test_a_value_of_64_kib_is_shown_as_it_was_sent(one):
+    value = "é" * 32768
     job = one.create("work", {"text": value}, run=False)
     assert values(one, job)["text"] == value
+
+
+@pytest.mark.uws("8.1", "8.2")
+def test_a_long_value_comes_back_whole_by_reference(one):
+    value = "<ä&>" * 250_000
+    job = one.create("work", {"text": value, "note": "short"}, run=False)
+    for document in (job, f"{job}/parameters"):
+        answer = one.get(document)
+        assert len(answer.body) < 10_000
+        root = documents.parse(answer)
+        schemas.validate(root, "UWS.xsd")
+        by_reference = {
+            entry.get("id"): entry.text
+            for entry in root.iter(f"{UWS}parameter")
+            if entry.get("byReference") == "true"
+        }
+        assert by_reference == {"text": f"{job}/parameters/text"}
+    got = one.get(by_reference["text"])
+    assert got.body == value.encode()
+    assert got.headers["Content-Type"].startswith("text/plain")
+    assert values(one, job)["note"] == "short"
+
+
+@pytest.mark.uws("8.2")
+def test_of_many_values_those_beyond_a_total_are_by_reference(one):
+    many = [f"{number} " + "&" * 50_000 for number in range(60)]
+    answer = one.post("/rest/work", [("many", value) for value in many])
+    root = documents.job(one.get(answer.location))
+    schemas.validate(root, "UWS.xsd")
+    entries = [entry for entry in root.iter(f"{UWS}parameter") if entry.get("id") == "many"]
+    apart = [entry.get("byReference") == "true" for entry in entries]
+    assert any(apart)
+    assert not all(apart)
+    assert [
+        one.get(entry.text).text if entry.get("byReference") == "true" else entry.text
+        for entry in entries
+    ] == many
 
 
 @pytest.mark.uws("8.2", "14.10")

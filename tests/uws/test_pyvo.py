@@ -58,6 +58,17 @@ def test_what_it_tells_of_a_job(one, job):
     assert job.results == []
 
 
+def test_a_job_with_a_long_query_is_read_and_run(one, base):
+    query = QUERY + " " * 100_000
+    with AsyncTAPJob.create(base, query) as made:
+        assert made.phase == "PENDING"
+        # It takes an address for the text itself, which is there.
+        assert one.get(made.query).text == query
+        made.run().wait(timeout=60)
+        made.raise_if_error()
+        assert [row["size"] for row in made.fetch_result()] == [7]
+
+
 def test_what_it_changes_of_a_job(job):
     job.execution_duration = 77
     assert job.execution_duration.to_value("s") == 77

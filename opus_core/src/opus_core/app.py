@@ -22,6 +22,7 @@ from opus_core.errors import ConfigError, StorageFull
 from opus_core.fetching import Fetch
 from opus_core.folder import Folders
 from opus_core.forms import FormLimits
+from opus_core.heavy import Turns
 from opus_core.lifecycle import Policy as EndPolicy
 from opus_core.plugins import Registry
 from opus_core.routes import handover
@@ -114,6 +115,7 @@ class Opus:
                 base_url=config.base_url,
                 debug=config.debug,
                 limits=self.form_limits,
+                turns=Turns(waiting=config.server.threads // 2),
                 job_servers=config.auth.job_servers,
                 private=private,
                 proxies=config.server.trusted_proxies,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from binascii import a2b_qp
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 from opus_core.errors import BadRequest, OpusError, TooLarge
@@ -83,25 +85,54 @@ class Body:
             yield data
 
 
-class Pair:
-    """A field of an urlencoded text, of which there may be more to come."""
+def urlencoded(
+    chunks: Iterable[bytes], *, most: int, longest: int
+) -> Iterator[tuple[bytes, Iterator[bytes]]]:
+    """The fields of an urlencoded text: of each its name, and its value in pieces, which are of no
+    use any more when the next field is asked for.
 
-    def __init__(self) -> None:
-        self.there = False
-        self.name, self.value = bytearray(), bytearray()
-        self._named = False
+    Decoded as it comes: what is kept is the text, never its encoding. Raises `TooLarge` if there
+    are more than `most` fields, empty ones included, or one's name has more than `longest` bytes.
+    """
+    pieces = _pieces(chunks, most)
+    for piece in pieces:
+        name, there, equals, rest = bytearray(), False, b"", piece
+        while rest is not None and not equals:
+            there = there or bool(rest)
+            head, equals, value = rest.partition(b"=")
+            name += _decoded(head)
+            if len(name) > longest:
+                raise TooLarge(f"the name of one of the text fields has more than {longest} bytes")
+            if not equals:
+                rest = next(pieces)
+        following = iter(partial(next, pieces), None) if equals else iter(())
+        if there:
+            yield bytes(name), map(_decoded, chain((value,), following))
+        for _ in following:
+            pass  # what was not taken of the value
 
-    def add(self, piece: bytes) -> None:
-        self.there = self.there or bool(piece)
-        piece = piece.replace(b"+", b" ")
-        if not self._named:
-            name, equals, piece = piece.partition(b"=")
-            self.name += _decoded(name)
-            self._named = bool(equals)
-        self.value += _decoded(piece)
+
+def _pieces(chunks: Iterable[bytes], most: int) -> Iterator[bytes | None]:
+    """What stands between the separators, in pieces that cut no escape; None behind each field."""
+    separators = 0
+    for chunk in _whole_escapes(chunks):
+        separators += chunk.count(b"&")
+        if separators > most:
+            raise too_many_fields(most)
+        first, *others = chunk.split(b"&")
+        yield first
+        for piece in others:
+            yield None
+            yield piece
+    yield None
 
 
-def whole_escapes(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def too_many_fields(most: int) -> TooLarge:
+    """The error of a form with more fields."""
+    return TooLarge(f"more than {most} fields, the most taken at once")
+
+
+def _whole_escapes(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes, cut so that no escape lies in two pieces."""
     rest = b""
     for chunk in chunks:
@@ -113,7 +144,8 @@ def whole_escapes(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _decoded(data: bytes) -> bytes:
-    """Without its percent escapes, as `urllib.parse.unquote_to_bytes` does it; but that takes a
-    hundred bytes of memory, and a step of the interpreter, for each. Quoted-printable is the same
+    """A form's text without its escapes, as `urllib.parse.unquote_to_bytes` does it; but that takes
+    a hundred bytes of memory, and a step of the interpreter, for each. Quoted-printable is the same
     but for the sign, and decoded at once."""
-    return a2b_qp(_STRAY.sub(b"%25", data).replace(b"=", b"%3D").replace(b"%", b"="))
+    plain = _STRAY.sub(b"%25", data.replace(b"+", b" "))
+    return a2b_qp(plain.replace(b"=", b"%3D").replace(b"%", b"="))

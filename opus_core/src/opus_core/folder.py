@@ -43,12 +43,13 @@ from opus_core.errors import Conflict, NotFound, TooLarge, UnknownJob
 from opus_core.job import Job, Result, Upload
 from opus_core.links import Links
 from opus_core.validation import outputs
-from opus_core.wrapper import describe, input_files, input_name
+from opus_core.wrapper import Content, Joined, describe, input_files, input_name
 
 log = logging.getLogger(__name__)
 
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
 _LARGEST_PROGRESS: Final = 1024  # [byte]
+_PIECE: Final = 2**20  # [byte] copied at once
 _LARGEST_PROVENANCE: Final = 32 * 2**20  # [byte]; twice the texts that a request brings by default
 _OPEN: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
 _NOT_THERE: Final = frozenset(
@@ -152,7 +153,7 @@ class Folders:
         `host` and `backends` (`{"manager": "slurm 1.2"}`) are for job.json. Raises `BadRequest`
         for a result whose file name is none, `NotFound` for an upload that is not there.
         """
-        content = {
+        content: dict[str, Content] = {
             "job.json": _json(_provenance(job, definition, host, backends)),
             "parameters.json": _json({"parameters": [describe(one) for one in job.parameters]}),
             **input_files(job, definition, event),
@@ -398,7 +399,11 @@ def _overtaken(job_id: str, name: str) -> Iterator[None]:
 
 
 def _fill(
-    folder: Path, content: Mapping[str, bytes], uploads: Collection[Upload], *, aside: bool = False
+    folder: Path,
+    content: Mapping[str, Content],
+    uploads: Collection[Upload],
+    *,
+    aside: bool = False,
 ) -> None:
     """Write a folder's files and bring its inputs into order; each file whole and `run` last,
     unless the folder is built aside and appears as a whole."""
@@ -406,17 +411,40 @@ def _fill(
         disk.make_folder(folder / name)
     _sort_inputs(folder / "input", uploads)
     put = disk.make_file if aside else disk.put
+
+    def write(name: str, data: Content) -> None:
+        if isinstance(data, Joined):
+            _join(folder / "input", data, folder / name)
+        else:
+            mode = disk.SECRET_MODE if name == "event" else disk.FILE_MODE
+            put(folder / name, data, mode)
+
     *rest, run = content
     for name in rest:
         if "/" in name:
             disk.make_folder((folder / name).parent)
-        put(folder / name, content[name], disk.SECRET_MODE if name == "event" else disk.FILE_MODE)
+        write(name, content[name])
     with suppress(FileNotFoundError):
         disk.sync(folder / "values")
     if not aside:
         disk.sync(folder)
-    put(folder / run, content[run])
+    write(run, content[run])
     disk.sync(folder)
+
+
+def _join(inputs: Path, texts: Joined, path: Path) -> None:
+    """Write a file that is made of others."""
+    with disk.NewFile(path.parent) as file:
+        for number, text in enumerate(texts.texts):
+            if number:
+                file.write(b"\n")
+            if isinstance(text, bytes):
+                file.write(text)
+                continue
+            with (inputs / text.sha256).open("rb") as source:
+                while piece := source.read(_PIECE):
+                    file.write(piece)
+        file.keep(path.name)
 
 
 def _sort_inputs(inputs: Path, uploads: Collection[Upload]) -> None:

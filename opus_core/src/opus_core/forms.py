@@ -1,4 +1,4 @@
-"""Read the form of a request: text into memory, files straight to where they are kept.
+"""Read the form of a request: short texts into memory, all else straight to where it is kept.
 
 Three sources, in this order: the query string, then a body that is either
 `application/x-www-form-urlencoded` or `multipart/form-data` (UWS 1.1 sections 2.2.3.1 and
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import chain
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from multipart import (
@@ -25,12 +25,14 @@ from multipart import (
     parse_options_header,
 )
 
-from opus_core.bodies import CHUNK, Body, Pair, whole_escapes
+from opus_core.bodies import CHUNK, Body, too_many_fields, urlencoded
 from opus_core.errors import BadRequest, TooLarge
 from opus_core.job import Upload
+from opus_core.texts import Store, Text, Texts, are_many, not_utf8
 from opus_core.values import shown
 
 Pairs = tuple[tuple[str, str], ...]
+Values = tuple[tuple[str, Text], ...]
 
 _MEDIA_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")
 _ENCODED_FILE_NAME: Final = re.compile(r";\s*filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
@@ -38,6 +40,7 @@ _UTF8: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 _LONGEST_REFERENCE: Final = 8192  # [byte]
 _REFERENCE: Final = re.compile(rb"param:.*|[a-z][a-z0-9+.-]*://\S*", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_LONGEST_NAMES: Final = 2**20  # [byte] of all text fields, which are kept in memory
 
 
 class Meaning(Enum):
@@ -49,13 +52,6 @@ class Meaning(Enum):
 
 
 Meanings = Callable[[str], Meaning]
-
-
-class Store(Protocol):
-    """Keeps one file: reads `chunks` to their end, writes and hashes them. What it raises ends
-    the reading of the form; whoever gave it removes what was stored until then."""
-
-    def __call__(self, chunks: Iterator[bytes], *, name: str, media_type: str) -> Upload: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +69,7 @@ class FormLimits:
 class Form:
     """What a request brought, in the order it came; names as the client wrote them."""
 
-    values: Pairs = ()
+    values: Values = ()
     uploads: tuple[tuple[str, Upload], ...] = ()
 
     @property
@@ -81,33 +77,46 @@ class Form:
         """SHA-256 over names, values and the files' hashes, in order: equal requests have equal
         ones, however their bodies were encoded."""
         state = hashlib.sha256()
-        for kind, pairs in (
-            (b"v", self.values),
-            (b"u", tuple((name, upload.sha256) for name, upload in self.uploads)),
-        ):
-            for pair in pairs:
-                for text in pair:
-                    data = text.encode()
-                    # The length keeps a=bc and ab=c apart.
-                    state.update(b"%s%d:" % (kind, len(data)) + data)
+        for kind, text in self._said():
+            data = text.encode()
+            # The length keeps a=bc and ab=c apart.
+            state.update(b"%s%d:" % (kind, len(data)) + data)
         return state.hexdigest()
+
+    def _said(self) -> Iterator[tuple[bytes, str]]:
+        for name, value in self.values:
+            yield b"v", name
+            yield (b"v", value) if isinstance(value, str) else (b"t", value.upload.sha256)
+        for name, upload in self.uploads:
+            yield b"u", name
+            yield b"u", upload.sha256
 
 
 def _text(name: str) -> Meaning:
     return Meaning.TEXT
 
 
+def _never() -> None:
+    pass
+
+
 def read_form(
-    environ: Mapping[str, Any], *, store: Store, limits: FormLimits, meaning: Meanings = _text
+    environ: Mapping[str, Any],
+    *,
+    store: Store,
+    limits: FormLimits,
+    meaning: Meanings = _text,
+    heavy: Callable[[], None] = _never,
 ) -> Form:
     """The query string's pairs and the body of a WSGI request.
 
-    `meaning` tells texts from files among the parts without a file name.
+    `meaning` tells texts from files among the parts without a file name. `heavy` is called once
+    if the form turns out to need much memory, before it does.
 
     Raises `BadRequest` for what is malformed, truncated or of another content type, `TooLarge`
     naming the limit, and whatever `store` raises. A request without a body is a form, too.
     """
-    reader = _Reader(limits, store, meaning)
+    reader = _Reader(limits, store, Texts(store), meaning, heavy)
     reader.add_query(environ)
     body = Body(environ, limits.max_total)
     content_type, options = parse_options_header(str(environ.get("CONTENT_TYPE") or ""))
@@ -129,9 +138,9 @@ def read_form(
 
 def read_query(environ: Mapping[str, Any], limits: FormLimits | None = None) -> Pairs:
     """The pairs of a WSGI request's query string; `BadRequest`, `TooLarge` as `read_form`."""
-    reader = _Reader(limits or FormLimits(), _refuse, _text)
+    reader = _Reader(limits or FormLimits(), _refuse, Texts())
     reader.add_query(environ)
-    return tuple(reader.values)
+    return tuple((name, value) for name, value in reader.values if isinstance(value, str))
 
 
 def _refuse(chunks: Iterator[bytes], *, name: str, media_type: str) -> Upload:
@@ -141,13 +150,23 @@ def _refuse(chunks: Iterator[bytes], *, name: str, media_type: str) -> Upload:
 class _Reader:
     """Collects fields under limits."""
 
-    def __init__(self, limits: FormLimits, store: Store, meaning: Meanings) -> None:
-        self.values: list[tuple[str, str]] = []
+    def __init__(
+        self,
+        limits: FormLimits,
+        store: Store,
+        texts: Texts,
+        meaning: Meanings = _text,
+        heavy: Callable[[], None] = _never,
+    ) -> None:
+        self.values: list[tuple[str, Text]] = []
         self.uploads: list[tuple[str, Upload]] = []
         self._limits = limits
         self._store = store
+        self._texts = texts
         self._meaning = meaning
+        self._heavy = heavy
         self._text = 0
+        self._names = 0
         self._fields = 0
 
     def add_query(self, environ: Mapping[str, Any]) -> None:
@@ -158,25 +177,9 @@ class _Reader:
         self.add_urlencoded([query])
 
     def add_urlencoded(self, chunks: Iterable[bytes]) -> None:
-        """Decoded as it comes: what is kept is the text, never its encoding."""
-        pair, separators = Pair(), 0
-        for chunk in whole_escapes(chunks):
-            separators += chunk.count(b"&")
-            if separators > self._limits.max_fields:
-                raise self._too_many_fields()
-            first, *others = chunk.split(b"&")
-            pair.add(first)
-            for piece in others:
-                self._add_pair(pair)
-                pair = Pair()
-                pair.add(piece)
-            if self._text + len(pair.name) + len(pair.value) > self._limits.max_text:
-                raise self._too_much_text()
-        self._add_pair(pair)
-
-    def _add_pair(self, pair: Pair) -> None:
-        if pair.there:
-            self._add_value(pair.name, pair.value)
+        longest = min(_LONGEST_NAMES, self._limits.max_text)
+        for name, payload in urlencoded(chunks, most=self._limits.max_fields, longest=longest):
+            self._add_text(name, payload)
 
     def add_multipart(self, body: Body, boundary: str) -> None:
         if not boundary:
@@ -217,28 +220,35 @@ class _Reader:
             raise BadRequest(
                 f"the field {shown(segment.name)} is in {shown(charset)}; send it in UTF-8"
             )
-        pieces: list[bytes] = []
-        size = 0
-        for piece in payload:
-            size += len(piece)
-            if self._text + size > self._limits.max_text:
-                raise self._too_much_text()
-            pieces.append(piece)
-        self._add_value(segment.name.encode(), b"".join(pieces))
+        self._add_text(segment.name.encode(), payload)
 
-    def _add_value(self, name: bytes | bytearray, value: bytes | bytearray) -> None:
+    def _add_text(self, name: bytes | bytearray, payload: Iterator[bytes]) -> None:
         self._count()
-        self._text += len(name) + len(value)
-        if self._text > self._limits.max_text:
-            raise self._too_much_text()
+        self._names += len(name)
+        if self._names > _LONGEST_NAMES:
+            raise TooLarge(
+                f"the names of the text fields have more than {_LONGEST_NAMES} bytes together, the"
+                " most taken here"
+            )
         try:
             text = name.decode()
-            self.values.append((text, value.decode()))
         except UnicodeDecodeError as error:
-            which = shown(name.decode("utf-8", "replace"))
-            raise BadRequest(
-                f"the field {which} is not UTF-8; send it in UTF-8, or as a file"
-            ) from error
+            raise not_utf8(name.decode("utf-8", "replace")) from error
+        self._text += len(name)
+        self.values.append((text, self._texts.take(text, self._counted(payload))))
+        if are_many(len(self.values), self._texts.kept):
+            heavy, self._heavy = self._heavy, _never
+            heavy()
+
+    def _counted(self, payload: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in chain((b"",), payload):  # there may be too much text before
+            self._text += len(piece)
+            if self._text > self._limits.max_text:
+                raise TooLarge(
+                    f"the text fields have more than {self._limits.max_text} bytes together, the"
+                    " most taken here; send long texts as files"
+                )
+            yield piece
 
     def _add_file(
         self,
@@ -282,16 +292,7 @@ class _Reader:
     def _count(self) -> None:
         self._fields += 1
         if self._fields > self._limits.max_fields:
-            raise self._too_many_fields()
-
-    def _too_many_fields(self) -> TooLarge:
-        return TooLarge(f"more than {self._limits.max_fields} fields, the most taken at once")
-
-    def _too_much_text(self) -> TooLarge:
-        return TooLarge(
-            f"the text fields have more than {self._limits.max_text} bytes together, the most"
-            " taken here; send long texts as files"
-        )
+            raise too_many_fields(self._limits.max_fields)
 
 
 def _payload(events: Iterator[MultipartSegment | bytes | None]) -> Iterator[bytes]:

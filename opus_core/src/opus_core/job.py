@@ -116,6 +116,11 @@ class DefinitionRef(NamedTuple):
     number: int
 
 
+LONG_TEXT: Final = "text/plain; charset=utf-8"
+"""The media type of a text that is kept as a file, because it is long. No file of a client's has
+it: what they say of a type is kept without parameters."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
     """A file that came with a request, stored as `input/<sha256>` in the job's folder."""
@@ -124,6 +129,11 @@ class Upload:
     size: int  # [byte]
     name: str = ""  # as the client called it; shown, never used as a path
     media_type: str = "application/octet-stream"
+
+    @property
+    def is_text(self) -> bool:
+        """It came as a text, not as a file."""
+        return self.media_type == LONG_TEXT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +144,13 @@ class Parameter:
     name: str
     value: str = ""
     upload: Upload | None = None
-    """Set for a file: then `value` is empty and a job document shows it by reference."""
+    """Set for a file, and for a text so long that it is kept as one: then `value` is empty (or the
+    URL of the file) and a job document shows it by reference."""
+
+    @property
+    def is_long(self) -> bool:
+        """A text that is kept as a file."""
+        return self.upload is not None and self.upload.is_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

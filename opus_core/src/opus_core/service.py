@@ -29,6 +29,7 @@ from opus_core.errors import (
     Gap,
     NotAllowed,
     NotFound,
+    TooLarge,
     Unavailable,
     UnknownJob,
 )
@@ -51,6 +52,8 @@ from opus_core.waiting import Owner, Waiter, Watcher
 log = logging.getLogger(__name__)
 
 _TRIES = 50  # a save lost to others; each means that somebody else got on with the job
+_MOST_VALUES = 12_000  # of a job; some more than a request may bring, for there are defaults
+_MOST_TEXT = 3 * 2**20  # [characters] of a job's texts that are no files
 _PLACE_AGAIN = 5.0  # [s] after which a request that found no slot may find one
 _ABORT_WAIT = 2.0  # [s] the answer to ABORT waits to show the job over, never for the cluster
 
@@ -158,7 +161,7 @@ class JobService:
             execution_duration=lifecycle.clamp_duration(
                 duration, longest=self._settings.execution_duration_max
             ),
-            parameters=self._fetchable(request.parameters(definition, self._hosts)),
+            parameters=self._bounded(request.parameters(definition, self._hosts)),
             options={**definition.options, **request.options},
             manager=self._manager,
         )
@@ -166,7 +169,15 @@ class JobService:
             job = lifecycle.run(job, now=now, tag=self._tag(job_id), can_resume=False)
         return job
 
-    def _fetchable(self, parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+    def _bounded(self, parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+        """Held to what one job may have, which several requests could bring together."""
+        if len(parameters) > _MOST_VALUES:
+            raise TooLarge(f"more than {_MOST_VALUES} values, the most that a job may have here")
+        if sum(len(one.value) for one in parameters) > _MOST_TEXT:
+            raise TooLarge(
+                f"the job's shorter texts have more than {_MOST_TEXT} characters together, the most"
+                " taken here; send them as a file"
+            )
         most = self._settings.max_files
         if sum(bool(one.upload and one.value) for one in parameters) > most:
             raise BadRequest(f"more than {most} inputs are given as URLs, the most taken here")
@@ -370,7 +381,7 @@ class JobService:
             definition = self._catalogue.read(job.definition)
             request = validation.split(form, definition, self.run_options)
             merged = request.merge(definition, job.parameters, self._hosts)
-            changed = lifecycle.set_parameters(job, self._fetchable(merged))
+            changed = lifecycle.set_parameters(job, self._bounded(merged))
             return replace(changed, options={**changed.options, **request.options})
 
         return self._change(user, name, job_id, rule, limits=self._limits)

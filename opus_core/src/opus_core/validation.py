@@ -29,6 +29,7 @@ from opus_core.forms import Form, Meaning, Meanings
 from opus_core.hosts import Hosts
 from opus_core.job import Parameter, Upload
 from opus_core.queries import Wait, once, parse_phase, parse_query, parse_wait
+from opus_core.texts import LongText, Text
 from opus_core.values import check_value, parse_instant, shown
 
 __all__ = [
@@ -51,7 +52,7 @@ _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _NOWHERE: Final = Hosts()
 _NEXT_UPLOAD: Final = re.compile(r";(?=[^,;]+,)")  # a semicolon may also stand within a URL
 
-Values = Iterable[tuple[str, str]]
+Values = Iterable[tuple[str, Text]]
 Uploads = Iterable[tuple[str, Upload]]
 _File = tuple[str, Upload]
 
@@ -61,7 +62,7 @@ class Request:
     """A form taken apart. The inputs are not yet checked; controls and options are."""
 
     controls: Controls = field(default_factory=Controls)
-    inputs: tuple[tuple[str, str], ...] = ()
+    inputs: tuple[tuple[str, Text], ...] = ()
     uploads: tuple[tuple[str, Upload], ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
 
@@ -101,18 +102,20 @@ def split(
     offered = {option.name.casefold(): option for option in run_options}
     controls: dict[str, str] = {}
     options: dict[str, str] = {}
-    inputs: list[tuple[str, str]] = []
+    inputs: list[tuple[str, Text]] = []
     for name, value in form.values:
         upper = name.upper()
         if upper in CONTROLS:
-            once(controls, upper, value)
+            once(controls, upper, _short(name, value))
         elif upper == "UPLOAD" or definition.find(name) is not None:
             inputs.append((name, value))
         elif (option := offered.get(name.casefold())) is not None:
             if value:  # a field of a page's form that was left blank
-                once(options, option.name, check_value(option, value))
+                once(options, option.name, check_value(option, _short(name, value)))
         elif upper not in _DROPPED:
             raise _unknown(name, definition, (*offered, *CONTROLS))
+        else:
+            _short(name, value)  # of a long one the file would be left
     return Request(
         controls=parse_controls(controls),
         inputs=tuple(inputs),
@@ -124,6 +127,13 @@ def split(
 def only_controls(form: Form) -> bool:
     """No description is needed to tell what the form says."""
     return not form.uploads and all(name.upper() in CONTROLS for name, _ in form.values)
+
+
+def _short(name: str, value: Text) -> str:
+    """A value that says something about a job as such."""
+    if isinstance(value, LongText):
+        raise BadRequest(f"{name} has {value.upload.size} bytes; no value of it is so long")
+    return value
 
 
 def meanings(
@@ -160,7 +170,7 @@ def check_inputs(
     Raises `BadRequest` naming the input and what would be legal; `NotAllowed` for a URL of another
     host.
     """
-    texts: dict[str, list[str]] = {}
+    texts: dict[str, list[Text]] = {}
     parts = _Parts(uploads, hosts)
     for name, value in values:
         entry = definition.find(name)
@@ -169,7 +179,7 @@ def check_inputs(
         elif entry is not None:
             parts.refer(entry, value)
         elif name.upper() == "UPLOAD":
-            for item in _NEXT_UPLOAD.split(value):
+            for item in _NEXT_UPLOAD.split(_short(name, value)):
                 target, comma, source = item.partition(",")
                 used = definition.find(target.strip())
                 if not comma or not isinstance(used, UsedDescription):
@@ -199,8 +209,10 @@ class _Parts:
         self._referred: set[str] = set()
         self._files: dict[str, list[_File]] = {}
 
-    def refer(self, entry: UsedDescription, value: str) -> None:
+    def refer(self, entry: UsedDescription, value: Text) -> None:
         """A text that stands for a file: `param:PART`, or a URL."""
+        if isinstance(value, LongText):
+            raise _no_text(entry, value.beginning)
         source = value.strip()
         if not source:
             return  # a field of a page's form that was left blank
@@ -218,10 +230,7 @@ class _Parts:
             file = (source, _fetched(entry, source, self._hosts))
             self._files.setdefault(entry.name, []).append(file)
         else:
-            raise BadRequest(
-                f"{entry.name} takes a file, not the text {shown(value)}; send the file as a part"
-                " of that name in a multipart/form-data body"
-            )
+            raise _no_text(entry, value)
 
     def assigned(self, definition: JobDefinition) -> dict[str, list[_File]]:
         """All files by input; every part must have found one."""
@@ -245,6 +254,13 @@ class _Parts:
         return self._files
 
 
+def _no_text(entry: UsedDescription, value: str) -> BadRequest:
+    return BadRequest(
+        f"{entry.name} takes a file, not the text {shown(value)}; send the file as a part of that"
+        " name in a multipart/form-data body"
+    )
+
+
 def _fetched(entry: UsedDescription, url: str, hosts: Hosts) -> Upload:
     """The file behind a URL, which the supervisor will fetch before the job is submitted."""
     try:
@@ -265,18 +281,29 @@ def _files(entry: UsedDescription, uploads: list[_File], *, partial: bool) -> li
     return [Parameter(name=entry.name, value=url, upload=upload) for url, upload in uploads]
 
 
-def _texts(entry: ParameterDescription, sent: list[str], *, partial: bool) -> list[Parameter]:
-    given = [check_value(entry, text) for text in sent if not _blank(entry, text)]
+def _texts(entry: ParameterDescription, sent: list[Text], *, partial: bool) -> list[Parameter]:
+    given = [_parameter(entry, text) for text in sent if not _blank(entry, text)]
     if len(given) > 1 and not entry.repeated:
         raise BadRequest(f"{entry.name} takes one value, and {len(given)} were sent")
     if not given and entry.default is not None and not _blank(entry, entry.default):
-        given = [entry.default]
+        given = [Parameter(name=entry.name, value=entry.default)]
     if not given and (partial or entry.required):
         raise BadRequest(f"{entry.name} is missing; give it a value of type {entry.type.value}")
-    return [Parameter(name=entry.name, value=value) for value in given]
+    return given
 
 
-def _blank(entry: ParameterDescription, text: str) -> bool:
+def _parameter(entry: ParameterDescription, text: Text) -> Parameter:
+    if isinstance(text, str):
+        return Parameter(name=entry.name, value=check_value(entry, text))
+    is_string = entry.type is ParameterType.STRING
+    is_uri = entry.type is ParameterType.ANYURI and text.fits_uri
+    if entry.options or not (is_string or is_uri):
+        check_value(entry, text.beginning)  # most often that says what is wrong
+        raise BadRequest(f"{entry.name} has {text.upload.size} bytes; no value of it is so long")
+    return Parameter(name=entry.name, upload=text.upload)
+
+
+def _blank(entry: ParameterDescription, text: Text) -> bool:
     """The same as not sent. An optional string may be empty, and is then what was asked for."""
     if text:
         return False
@@ -290,7 +317,8 @@ def outputs(definition: JobDefinition, parameters: Iterable[Parameter]) -> tuple
 
     Raises `BadRequest` if one has no safe bare name, or two would be the same file.
     """
-    values = {one.name: one.value for one in parameters}
+    # A text that is kept as a file is too long for a name: what stands for it is refused as one.
+    values = {one.name: "…" if one.is_long else one.value for one in parameters}
     files: dict[str, str] = {}
     for result in definition.generated:
         file = check_file_name(result_file(definition, result, values))

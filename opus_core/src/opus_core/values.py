@@ -175,8 +175,13 @@ def _instant(text: str, kind: ParameterType) -> datetime:
     return parse_instant(text)
 
 
+def fits_uri(text: str) -> bool:
+    """Whether a URI can have all its characters."""
+    return _NOT_IN_URI.search(text) is None
+
+
 def _uri(text: str, kind: ParameterType) -> str:
-    if _NOT_IN_URI.search(text.strip()):
+    if not fits_uri(text.strip()):
         raise BadRequest(f"{shown(text)} is not a URI; write blanks in it as %20")
     return text
 

@@ -32,8 +32,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlencode
 
 from opus_core.backends import Event
@@ -51,6 +52,20 @@ _READ_ONLY_IN_BASH: Final = frozenset({"UID", "EUID", "PPID"})
 _SUFFIX: Final = re.compile(r"(\.[A-Za-z0-9]{1,8})?(\.(gz|bz2|xz|zst|Z|lz4|zip))?\Z")
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A file that is made of texts, joined by newlines, some of which are files in `input/`."""
+
+    texts: tuple[bytes | Upload, ...]
+
+    def __len__(self) -> int:
+        sizes = (one.size if isinstance(one, Upload) else len(one) for one in self.texts)
+        return sum(sizes) + len(self.texts) - 1
+
+
+Content: TypeAlias = bytes | Joined
+
+
 def input_name(upload: Upload) -> str:
     """What an upload is called in `input/` for the script: its hash, ending as the client's name
     did, since programs look at `.fits.gz`. Nothing else of that name is used."""
@@ -58,33 +73,39 @@ def input_name(upload: Upload) -> str:
     return upload.sha256 + (suffix[0] if suffix else "")
 
 
-def input_files(job: Job, definition: JobDefinition, event: Event | None) -> dict[str, bytes]:
+def input_files(job: Job, definition: JobDefinition, event: Event | None) -> dict[str, Content]:
     """All that the wrapper and the script read, by name in the job's folder; `run` comes last.
 
     A parameter becomes a variable of its name if that is an identifier and if a described
     parameter has it. Where its values, joined by newlines, are larger than `LARGEST_VARIABLE` or
     hold a NUL, `NAME_FILE` has the path of a file with them instead, and so it is for the largest
-    ones until the rest is within `LARGEST_ENVIRONMENT`. An upload's variable holds its path. The
-    variable of a result holds its file name. Raises `BadRequest` for a file name that is none.
+    ones until the rest is within `LARGEST_ENVIRONMENT`, and where one of them is kept as a file.
+    An upload's variable holds its path. The variable of a result holds its file name. Raises
+    `BadRequest` for a file name that is none.
     """
     results = outputs(definition, job.parameters)
     values = _values(job, definition)
     values |= {result.name: result.file.encode() for result in results}
     values = {name: value for name, value in values.items() if _exportable(name)}
     apart = _too_large(values)
+    variables = [
+        f"variable={name}=".encode() + value
+        for name, value in values.items()
+        if name not in apart and isinstance(value, bytes)
+    ]
     paths = [
         (parameter.name, f"input/{input_name(parameter.upload)}")
         for parameter in job.parameters
-        if parameter.upload and _exportable(parameter.name)
+        if parameter.upload and not parameter.is_long and _exportable(parameter.name)
     ]
     paths += [(f"{name}_FILE", f"values/{name}") for name in apart if f"{name}_FILE" not in values]
     task = [
         f"duration={job.execution_duration}".encode(),
         *(f"output={result.file}".encode() for result in results),
-        *(f"variable={name}=".encode() + values[name] for name in values if name not in apart),
+        *variables,
         *(f"path={name}={path}".encode() for name, path in paths),
     ]
-    content = {
+    content: dict[str, Content] = {
         "script": definition.script.encode(),
         "task": _entries(task),
         **{f"values/{name}": values[name] for name in apart},
@@ -110,25 +131,36 @@ def describe(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _values(job: Job, definition: JobDefinition) -> dict[str, bytes]:
-    """The values of described inputs, uploads excepted; defaults where the job has none."""
-    listed: dict[str, list[bytes]] = {}
+def _values(job: Job, definition: JobDefinition) -> dict[str, Content]:
+    """The values of described inputs, files excepted; defaults where the job has none."""
+    listed: dict[str, list[bytes | Upload]] = {}
     for parameter in job.parameters:
-        if definition.find(parameter.name) and parameter.upload is None:
+        if not definition.find(parameter.name):
+            continue
+        if parameter.upload is None:
             listed.setdefault(parameter.name, []).append(_bytes(parameter.value))
+        elif parameter.is_long:
+            listed.setdefault(parameter.name, []).append(parameter.upload)
     given = {parameter.name.casefold() for parameter in job.parameters}
     for described in definition.parameters:
         if described.default is not None and described.name.casefold() not in given:
             listed[described.name] = [_bytes(described.default)]
-    return {name: b"\n".join(values) for name, values in listed.items()}
+    return {name: _joined(values) for name, values in listed.items()}
 
 
-def _too_large(values: Mapping[str, bytes]) -> list[str]:
+def _joined(values: list[bytes | Upload]) -> Content:
+    plain = [value for value in values if isinstance(value, bytes)]
+    return b"\n".join(plain) if len(plain) == len(values) else Joined(tuple(values))
+
+
+def _too_large(values: Mapping[str, Content]) -> list[str]:
     """The names of values that do not become variables themselves, largest first."""
     apart: list[str] = []
-    left = sum(len(value) for value in values.values())
+    left = sum(len(value) for value in values.values() if isinstance(value, bytes))
     for name, value in sorted(values.items(), key=lambda item: len(item[1]), reverse=True):
-        if b"\0" in value or len(value) > LARGEST_VARIABLE or left > LARGEST_ENVIRONMENT:
+        if isinstance(value, Joined):
+            apart.append(name)
+        elif b"\0" in value or len(value) > LARGEST_VARIABLE or left > LARGEST_ENVIRONMENT:
             apart.append(name)
             left -= len(value)
     return apart

@@ -86,7 +86,7 @@ def form(
     lost: Sequence[str] = (),
     again: Job | None = None,
 ) -> str:
-    """A form for a new job; `lost` names the files that have to be chosen once more."""
+    """A form for a new job; `lost` names what has to be given once more."""
     return _render(
         "form.html",
         frame,

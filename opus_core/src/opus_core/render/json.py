@@ -12,7 +12,7 @@ from opus_core.definition import JobDefinition
 from opus_core.job import Job, JobSummary
 from opus_core.render.text import instant
 from opus_core.render.urls import Urls
-from opus_core.render.xml import numbered
+from opus_core.render.xml import apart, numbered
 
 _ROWS: Final = 100  # written at once
 
@@ -96,16 +96,18 @@ def _row(row: JobSummary, urls: Urls) -> dict[str, Any]:
 
 
 def _parameters(value: Job, urls: Urls) -> list[dict[str, Any]]:
-    """JSON carries every character, so only files are by reference here."""
+    """JSON carries every character, so only files and long texts are by reference here."""
     entries: list[dict[str, Any]] = []
     for parameter, number in numbered(value):
-        entry: dict[str, Any] = {"id": parameter.name, "byReference": parameter.upload is not None}
-        if parameter.upload is None:
+        entry: dict[str, Any] = {"id": parameter.name, "byReference": apart(parameter)}
+        if not apart(parameter):
             entry["value"] = parameter.value
         else:
             ours = urls.parameter(value.definition.name, value.id, parameter.name, number)
-            entry["href"] = parameter.value or ours
-            entry["file"] = parameter.upload.name
+            entry["href"] = (parameter.upload and parameter.value) or ours
+        if parameter.upload is not None:
+            if not parameter.is_long:
+                entry["file"] = parameter.upload.name
             if parameter.upload.sha256:  # else it is still to be fetched
                 entry["size"] = parameter.upload.size
                 entry["mime-type"] = parameter.upload.media_type

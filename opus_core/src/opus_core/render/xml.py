@@ -18,6 +18,7 @@ from lxml import etree
 from opus_core.job import Job, JobSummary, Parameter
 from opus_core.render.text import instant
 from opus_core.render.urls import Urls
+from opus_core.texts import LONGEST
 from opus_core.values import fits_xml, for_xml
 
 UWS: Final = "http://www.ivoa.net/xml/UWS/v1.0"
@@ -121,9 +122,14 @@ def capabilities(offers: Iterable[tuple[str, str, str]]) -> bytes:
     return _document(root)
 
 
+def apart(parameter: Parameter) -> bool:
+    """Whether any document only says where the value is: it is a file, or as long as one."""
+    return parameter.upload is not None or len(parameter.value) > LONGEST
+
+
 def by_reference(parameter: Parameter) -> bool:
-    """Whether a document can only say where the value is: a file, or no XML characters."""
-    return parameter.upload is not None or not fits_xml(parameter.value)
+    """Whether an XML document only says where the value is: so it is with what XML cannot hold."""
+    return apart(parameter) or not fits_xml(parameter.value)
 
 
 def numbered(job: Job) -> Iterator[tuple[Parameter, int]]:

@@ -172,9 +172,12 @@ def _answering(
 
     def answer(**names: str) -> bottle.HTTPResponse:
         environ = bottle.request.environ
+        turn = parts.turns.turn()
         try:
-            return function(ask(parts, environ), **names)
+            return function(ask(parts, environ, turn), **names)
         except Exception as error:
             return refusal(parts, environ, error)
+        finally:
+            turn.leave()
 
     return answer

@@ -13,7 +13,9 @@ from opus_core.backends import User
 from opus_core.errors import BadRequest, UnknownJob
 from opus_core.forms import Pairs, read_query
 from opus_core.forwarded import HOST_BY_PROXY
+from opus_core.heavy import Turn, is_heavy
 from opus_core.job import Job
+from opus_core.queries import Wait
 from opus_core.render.negotiate import Format, choose
 from opus_core.render.urls import Urls
 from opus_core.routes.parts import Parts
@@ -34,6 +36,7 @@ class Asked:
     environ: Mapping[str, Any]
     user: User
     pairs: Pairs  # of the query string
+    turn: Turn  # taken by a request that needs much memory
 
     @property
     def urls(self) -> Urls:
@@ -59,9 +62,18 @@ class Asked:
         """The first value of that name in the query, names not being case-sensitive; or empty."""
         return next((value for key, value in self.pairs if key.upper() == name), "")
 
-    def job(self, name: str, job_id: str) -> Job:
-        """The job, for one who may see it."""
-        return self.parts.service.read(self.user, name, check_id(job_id))
+    def job(self, name: str, job_id: str, wait: Wait | None = None) -> Job:
+        """The job, for one who may see it; where it says so, after its phase has changed."""
+        service, job_id = self.parts.service, check_id(job_id)
+        if wait is None:
+            job = service.read(self.user, name, job_id)
+        else:
+            job = service.wait(self.user, name, job_id, wait)
+        if is_heavy(job) and not self.turn.taken:
+            del job  # nobody shall keep such a one while waiting
+            self.turn.take()
+            job = service.read(self.user, name, job_id)
+        return job
 
     def header(self, name: str) -> str:
         """A header of the request; empty if it was not sent."""
@@ -75,7 +87,7 @@ def check_id(job_id: str) -> str:
     return job_id
 
 
-def ask(parts: Parts, environ: Mapping[str, Any]) -> Asked:
+def ask(parts: Parts, environ: Mapping[str, Any], turn: Turn) -> Asked:
     """Look at a request. Raises `NotAuthenticated`, `NotAllowed` and `BadRequest`."""
     if parts.private:
         check_called(environ)
@@ -87,6 +99,7 @@ def ask(parts: Parts, environ: Mapping[str, Any]) -> Asked:
         environ=environ,
         user=user,
         pairs=read_query(environ, parts.limits),
+        turn=turn,
     )
 
 

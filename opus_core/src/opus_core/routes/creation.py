@@ -22,12 +22,13 @@ from opus_core.definition import (
 )
 from opus_core.definitions import Published
 from opus_core.errors import BadRequest, JobExists, NotAllowed, OpusError
-from opus_core.forms import Form, Meaning, Pairs, Store, read_form
+from opus_core.forms import Form, Meaning, Meanings, Values, read_form
 from opus_core.job import Job, Phase, Upload
 from opus_core.routes import pages
 from opus_core.routes.asking import Asked
 from opus_core.routes.reply import see_other
 from opus_core.service import uploads_of
+from opus_core.texts import LongText, Store, Text, Texts
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -86,16 +87,18 @@ def _form_again(
 ) -> bottle.HTTPResponse:
     """The page of the form as it was filled in, with what is wrong with it."""
     lost = [upload.name for _, upload in form.uploads]
-    return pages.form(asked, published, form.values, fault=error.sentence, lost=lost, status=400)
+    lost += [name for name, value in form.values if isinstance(value, LongText)]
+    given = tuple((name, value) for name, value in form.values if isinstance(value, str))
+    return pages.form(asked, published, given, fault=error.sentence, lost=lost, status=400)
 
 
-def without_blanks(values: Pairs, definition: JobDefinition) -> Pairs:
+def without_blanks(values: Values, definition: JobDefinition) -> Values:
     """What somebody filled in: a page's form sends every field, also those left alone.
 
     A text that has a default and was emptied is meant to be empty.
     """
 
-    def meant(name: str, value: str) -> bool:
+    def meant(name: str, value: Text) -> bool:
         entry = definition.find(name)
         emptied = (
             isinstance(entry, ParameterDescription)
@@ -111,7 +114,17 @@ def without_blanks(values: Pairs, definition: JobDefinition) -> Pairs:
 def _read_job_form(asked: Asked, job_id: str, definition: JobDefinition) -> Form:
     store = partial(asked.parts.folders.store, job_id)
     meaning = validation.meanings(definition, asked.parts.service.run_options)
-    return read_form(asked.environ, store=store, limits=asked.parts.limits, meaning=meaning)
+    return _read_form(asked, store, meaning)
+
+
+def _read_form(asked: Asked, store: Store, meaning: Meanings) -> Form:
+    return read_form(
+        asked.environ,
+        store=store,
+        limits=asked.parts.limits,
+        meaning=meaning,
+        heavy=asked.turn.take,
+    )
 
 
 @contextmanager
@@ -144,7 +157,7 @@ def read_change(asked: Asked, job: Job, store: Store) -> Form:
         # Read for such a part alone: a job can be stopped whatever has become of its description.
         return validation.meanings(service.definition_of(job), service.run_options)(name)
 
-    return read_form(asked.environ, store=store, limits=asked.parts.limits, meaning=meaning)
+    return _read_form(asked, store, meaning)
 
 
 def _too_late(job: Job) -> NotAllowed:
@@ -177,8 +190,5 @@ def read_value(asked: Asked, store: Store, entry: ParameterDescription | UsedDes
             media_type=media_type.split(";")[0].strip(),
         )
         return Form(uploads=((entry.name, upload),))
-    data = b"".join(Body(asked.environ, limits.max_text))
-    try:
-        return Form(values=((entry.name, data.decode()),))
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"the value of {entry.name} is not UTF-8") from error
+    text = Texts(store).take(entry.name, iter(Body(asked.environ, limits.max_text)))
+    return Form(values=((entry.name, text),))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import quote
@@ -27,7 +28,7 @@ _SANDBOX: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:;
 
 def send(
     asked: Asked,
-    file: BinaryIO,
+    file: BinaryIO | bytes,
     *,
     size: int,
     content_type: str,
@@ -35,7 +36,8 @@ def send(
     name: str = "",
     path: Path | None = None,
 ) -> bottle.HTTPResponse:
-    """The first `size` bytes of `file`, which is closed when they are sent.
+    """The first `size` bytes of `file`, which is closed when they are sent; or of what is in
+    memory, which the server then counts among what waits to be sent, as it does no file.
 
     With a `tag`, which must be different for different content, conditional requests are
     answered; with a `name` browsers save it under that. With a `path`, where the file is as a
@@ -51,22 +53,22 @@ def send(
     # A POST to sync has made a job, and its answer is not what anybody has kept.
     read = asked.environ.get("REQUEST_METHOD") in ("GET", "HEAD")
     if tag and read and _matches(asked.header("If-None-Match"), tag):
-        file.close()
+        _close(file)
         return reply("", content_type, status=304, headers=headers)
     if name:
         headers["Content-Disposition"] = disposition(name)
     if path is not None and asked.parts.handover is not None:
-        file.close()
+        _close(file)
         # It answers ranges, too, by the headers of the same request.
         headers.update(asked.parts.handover.header(path))
         return reply("", content_type, headers=headers)
     part = _part(asked, size, tag)
     if part is None:
         headers["Content-Length"] = str(size)
-        return reply(_Part(file, 0, size), content_type, headers=headers)
+        return reply(_body(file, 0, size), content_type, headers=headers)
     first, last = part
     if first > last:
-        file.close()
+        _close(file)
         return reply(
             f"the file has {size} bytes; ask for some of them\n",
             TEXT,
@@ -75,7 +77,22 @@ def send(
         )
     headers["Content-Range"] = f"bytes {first}-{last}/{size}"
     headers["Content-Length"] = str(last - first + 1)
-    return reply(_Part(file, first, last - first + 1), content_type, status=206, headers=headers)
+    return reply(_body(file, first, last - first + 1), content_type, status=206, headers=headers)
+
+
+def send_pieces(pieces: Iterable[bytes], *, size: int, content_type: str) -> bottle.HTTPResponse:
+    """What is put together from files on its way, `size` bytes."""
+    headers = {"Content-Security-Policy": _SANDBOX, "Content-Length": str(size)}
+    return reply(pieces, content_type, headers=headers)
+
+
+def _body(file: BinaryIO | bytes, first: int, length: int) -> bytes | _Part:
+    return file[first : first + length] if isinstance(file, bytes) else _Part(file, first, length)
+
+
+def _close(file: BinaryIO | bytes) -> None:
+    if not isinstance(file, bytes):
+        file.close()
 
 
 def media_type(text: str) -> str:

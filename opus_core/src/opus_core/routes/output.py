@@ -5,20 +5,22 @@ Nothing else of a job's folder is ever sent.
 
 from __future__ import annotations
 
-import io
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 import bottle
 
 from opus_core.errors import NotFound, OpusError
-from opus_core.job import Job, Phase, Work
+from opus_core.folder import Folders
+from opus_core.job import Job, Parameter, Phase, Work
 from opus_core.routes import files
 from opus_core.routes.asking import Asked, check_id
 from opus_core.routes.reply import TEXT
 
 TAIL: Final = 65536  # [byte] of an output that a page shows
+_PIECE: Final = 65536  # [byte] of a text sent at once
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
@@ -61,6 +63,10 @@ def get_parameter(asked: Asked, name: str, job_id: str, parameter: str) -> bottl
         there = ", ".join(dict.fromkeys(one.name for one in job.parameters)) or "none"
         raise NotFound(f"job {job.id} has no parameter {parameter[:64]!r}; it has: {there}")
     upload = found[0].upload
+    if len(found) > 1 and any(one.is_long for one in found):
+        size = sum(map(_size, found)) + len(found) - 1
+        pieces = _joined(asked.parts.folders, job.id, found)
+        return files.send_pieces(pieces, size=size, content_type=TEXT)
     if upload is not None and upload.sha256:  # else it is a URL that is still to be fetched
         file, _ = asked.parts.folders.open_file(job.id, "input", upload.sha256)
         return files.send(
@@ -69,11 +75,33 @@ def get_parameter(asked: Asked, name: str, job_id: str, parameter: str) -> bottl
             size=upload.size,
             content_type=files.media_type(upload.media_type),
             tag=upload.sha256,
-            name=upload.name or found[0].name,
+            name="" if upload.is_text else upload.name or found[0].name,
             path=asked.parts.folders.path(job.id) / "input" / upload.sha256,
         )
-    data = "\n".join(one.value for one in found).encode("utf-8", "surrogatepass")
-    return files.send(asked, io.BytesIO(data), size=len(data), content_type=TEXT)
+    data = b"\n".join(map(_bytes, found))
+    return files.send(asked, data, size=len(data), content_type=TEXT)
+
+
+def _bytes(text: Parameter) -> bytes:
+    return text.value.encode("utf-8", "surrogatepass")
+
+
+def _size(text: Parameter) -> int:
+    return len(_bytes(text)) if text.upload is None else text.upload.size
+
+
+def _joined(folders: Folders, job_id: str, texts: Iterable[Parameter]) -> Iterator[bytes]:
+    """Texts, some of which are files, one a line; a file at a time is open."""
+    for number, text in enumerate(texts):
+        if number:
+            yield b"\n"
+        if text.upload is None:
+            yield _bytes(text)
+            continue
+        file, _ = folders.open_file(job_id, "input", text.upload.sha256)
+        with file:
+            while piece := file.read(_PIECE):
+                yield piece
 
 
 def get_stdout(asked: Asked, name: str, job_id: str) -> bottle.HTTPResponse:
@@ -92,7 +120,7 @@ def _get_output(asked: Asked, name: str, job_id: str, which: str) -> bottle.HTTP
     if file is None:
         if job.phase not in (Phase.EXECUTING, Phase.SUSPENDED):
             raise NotFound(f"job {job.id} has no {which}; it is {job.phase}")
-        file = io.BytesIO()
+        return files.send(asked, b"", size=0, content_type=TEXT)
     return files.send(asked, file, size=size, content_type=TEXT)
 
 

@@ -22,6 +22,7 @@ from opus_core.routes import output, vosi
 from opus_core.routes.asking import Asked
 from opus_core.routes.lists import Listed
 from opus_core.routes.reply import page
+from opus_core.texts import are_many
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,8 @@ def form(
     status: int = 200,
 ) -> bottle.HTTPResponse:
     """A form for a new job; with a fault, as somebody filled it in."""
+    if are_many(len(given), sum(len(value) for _, value in given)):
+        asked.turn.take()
     definition = published.definition
     values = {key.upper(): value for key, value in given}
     text = html.form(

@@ -14,6 +14,7 @@ from opus_core.definitions import Catalogue
 from opus_core.disk import Place
 from opus_core.folder import Folders
 from opus_core.forms import FormLimits
+from opus_core.heavy import Turns
 from opus_core.routes.handover import Handover
 from opus_core.service import JobService
 
@@ -32,6 +33,7 @@ class Parts:
     base_url: str | None = None  # in every URL that is written; derived from the request if absent
     debug: bool = False  # error pages carry the trace
     limits: FormLimits = field(default_factory=FormLimits)
+    turns: Turns = field(default_factory=Turns)  # of requests that need much memory
     job_servers: tuple[str, ...] = ()  # addresses or networks that may post events without a token
     private: bool = False  # only this machine can ask, so it is called by one of its own names
     proxies: tuple[str, ...] = ()  # whose X-Forwarded-* headers are believed

@@ -55,6 +55,7 @@ def post_sync(asked: Asked, name: str) -> bottle.HTTPResponse:
     job_id = jobs.new_id()
     with service.place(asked.user, job_id) as waiter:
         made = make(asked, published, job_id, _RUN)
+        asked.turn.leave()  # what follows takes time, and no memory
         if isinstance(made, bottle.HTTPResponse):
             return made
         if made.id == job_id:

@@ -45,11 +45,7 @@ def get_list(asked: Asked, name: str) -> bottle.HTTPResponse:
 
 def get_job(asked: Asked, name: str, job_id: str) -> bottle.HTTPResponse:
     """The whole job; with WAIT, after its phase has changed (UWS 1.1 section 2.2.1.2)."""
-    wait = parse_wait(asked.pairs)
-    if wait is None:
-        job = asked.job(name, job_id)
-    else:
-        job = asked.parts.service.wait(asked.user, name, check_id(job_id), wait)
+    job = asked.job(name, job_id, parse_wait(asked.pairs))
     wanted = asked.format(*PAGE)
     if wanted is Format.HTML:
         return pages.job(asked, job)
