@@ -32,8 +32,21 @@ Prepare = Callable[..., Task]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    """A callable that makes a manager on the same folder."""
+def tags() -> Iterator[list[str]]:
+    """The tags of this test's jobs; what is left of them is killed, and buried if it was ours."""
+    tags: list[str] = []
+    yield tags
+    for process in (process for tag in tags for process in tree(tag, None)):
+        process.send(signal.SIGKILL)
+    wait_for(_buried)
+
+
+@pytest.fixture
+def make(tmp_path: Path, tags: list[str]) -> Iterator[Make]:
+    """A callable that makes a manager on the same folder.
+
+    They are closed before what is left is killed: one of them would start what waits.
+    """
     made: list[LocalManager] = []
 
     def make(**options: object) -> LocalManager:
@@ -47,9 +60,8 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 
 @pytest.fixture
-def prepare(tmp_path: Path) -> Iterator[Prepare]:
-    """A callable that writes a job's folder and answers its task; what is left is killed."""
-    tags: list[str] = []
+def prepare(tmp_path: Path, tags: list[str]) -> Prepare:
+    """A callable that writes a job's folder and answers its task."""
     folders = Folders(tmp_path / "jobs")
 
     def prepare(script: str, duration: int = 0) -> Task:
@@ -65,10 +77,7 @@ def prepare(tmp_path: Path) -> Iterator[Prepare]:
         tags.append(str(job.tag))
         return folders.task(job, definition)
 
-    yield prepare
-    for tag in tags:
-        for process in tree(tag, None):
-            process.send(signal.SIGKILL)
+    return prepare
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
@@ -657,6 +666,16 @@ def test_trivial_jobs_are_not_held_up(make: Make, prepare: Prepare) -> None:
     wait_for(lambda: all(links.peek(task.folder).exit for task in tasks))
     # 50 a second and more on an idle machine; a tenth of that allows for a busy one.
     assert time.monotonic() - begin < 8
+
+
+def _buried() -> bool:
+    """Reap what children have ended; True when there are none."""
+    try:
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            continue
+    except ChildProcessError:
+        return True
+    return False
 
 
 def _children() -> list[str]:

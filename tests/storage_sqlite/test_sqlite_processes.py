@@ -31,17 +31,19 @@ sys.stdin.readline()
 
 ADD = "for _ in range(int(sys.argv[2])): print(storage.add(a_job()).id, flush=True)"
 
+# Each wins as often as it is told; both begin with the same version, so that one loses at once.
 SAVE = """
-job, rounds = storage.read(sys.argv[2]), int(sys.argv[3])
-version = job.version
-while version <= rounds:
+job, wins = storage.read(sys.argv[2]), int(sys.argv[3])
+version = 1
+while wins:
     try:
         saved = storage.save(replace(job, run_id=f"{os.getpid()} {version}"), expected=version)
     except Conflict:
+        print("lost")
         version = storage.summary(job.id).version
     else:
         print(version)
-        version = saved.version
+        version, wins = saved.version, wins - 1
 """
 
 FORK = """
@@ -115,15 +117,16 @@ def test_a_writer_killed_at_any_moment_has_kept_what_it_returned(storage, run):
 
 
 def test_of_two_processes_that_save_one_version_one_wins(storage, run):
-    rounds = 2000  # some seconds, so that both are at it at once on a busy machine, too
+    wins = 1000
     job = storage.add(a_job())
-    writers = run(SAVE, job.id, rounds, processes=2)
-    won = {writer.pid: [int(word) for word in _words(writer)] for writer in writers}
-    assert sorted(chain(*won.values())) == list(range(1, rounds + 1))
-    assert all(won.values()), "they did not meet"
-    last = next(pid for pid, versions in won.items() if rounds in versions)
+    writers = run(SAVE, job.id, wins, processes=2)
+    said = {writer.pid: _words(writer) for writer in writers}
+    assert "lost" in chain(*said.values()), "they did not meet"
+    won = {pid: [int(word) for word in words if word != "lost"] for pid, words in said.items()}
+    assert sorted(chain(*won.values())) == list(range(1, 2 * wins + 1))
+    last = next(pid for pid, versions in won.items() if 2 * wins in versions)
     stored = storage.read(job.id)
-    assert (stored.version, stored.run_id) == (rounds + 1, f"{last} {rounds}")
+    assert (stored.version, stored.run_id) == (2 * wins + 1, f"{last} {2 * wins}")
 
 
 def test_processes_that_prepare_at_once_make_one_schema(run, make, path):
