@@ -10,8 +10,10 @@ import pytest
 from core.helpers.cluster import SmallManager
 from core.helpers.site import Site, WatchedStorage, a_site
 from opus_core import lifecycle
-from opus_core.backends import Kind, Status
+from opus_core.backends import Cause, Kind, Status
+from opus_core.errors import BackendUnavailable
 from opus_core.job import Phase, Work
+from opus_core.supervisor import poll
 from opus_core.testing.memory import MemoryOptions
 from opus_core.testing.timing import eventually
 
@@ -74,6 +76,49 @@ def test_who_may_not_be_asked_about_at_once_is_heard_with_the_next_poll(site: Si
     site.ask(job, lifecycle.run, tag="", can_resume=True)
     site.until_phase(job, Phase.QUEUED)
     assert time.monotonic() - begin < 4.0
+
+
+def test_one_that_did_not_answer_is_asked_again_soon(site: Site, monkeypatch) -> None:
+    monkeypatch.setattr(poll, "_SILENCE", 0.5)
+    site.job("sleep 60")
+    site.supervisor()
+    eventually(lambda: site.cluster.calls["get_status"] >= 3, "it is polled")
+    asked: list[float] = []
+
+    def hang(refs):
+        asked.append(time.monotonic())
+        threading.Event().wait(1.0)
+        raise BackendUnavailable("it hangs")
+
+    site.manager.get_status = hang
+    eventually(lambda: len(asked) >= 3, "it is polled twice more")
+    assert asked[2] - asked[1] < 4.0, "not five times the second that it took"
+
+
+def test_an_event_that_the_folder_does_not_explain_is_a_question(site: Site) -> None:
+    """A completion script of the cluster tells of what ended before it began, as nothing else
+    does."""
+    site.cluster.runs_at_once = False
+    site.supervisor(poll_interval=3600.0)
+    job = site.job()
+    (native_id,) = site.until_work(job, Work.LIVE).native_ids
+    site.cluster.says[native_id] = Status(kind=Kind.ENDED, cause=Cause.CANCELLED)
+    site.storage.poke("event", job_id=job.id)
+    site.until_phase(job, Phase.ABORTED)
+
+
+def test_an_event_during_an_outage_is_not_forgotten(site: Site) -> None:
+    site.supervisor(poll_interval=3600.0)
+    job = site.job("sleep 1")
+    site.until_work(job, Work.LIVE)
+    site.cluster.broken["peek"] = BackendUnavailable("no connection")
+    eventually(lambda: site.folders.links(job.id).exit, "the script has ended")
+    calls = site.cluster.calls["peek"]
+    site.storage.poke("event", job_id=job.id)
+    eventually(lambda: site.cluster.calls["peek"] > calls, "it was looked at")
+    site.cluster.broken.clear()
+    site.storage.pass_time(10)
+    site.until_released(job, Phase.COMPLETED)
 
 
 def test_a_job_whose_question_has_to_wait_is_removed_all_the_same(site: Site) -> None:

@@ -364,6 +364,24 @@ def test_a_cluster_that_does_not_answer_changes_nothing_and_health_says_so(site:
     eventually(lambda: site.storage.health()["manager"].state is HealthState.OK, "it is back")
 
 
+def test_health_knows_of_a_cluster_that_takes_nothing_though_no_job_is_on_it(site: Site) -> None:
+    def state() -> HealthState | None:
+        said = site.storage.health().get("manager")
+        return said and said.state
+
+    site.cluster.down = True
+    site.supervisor()
+    eventually(lambda: state() is HealthState.DOWN, "it was asked before it was called well")
+    site.cluster.down = False
+    eventually(lambda: state() is HealthState.OK, "it is back")
+    site.cluster.down = True
+    job = site.job()
+    eventually(lambda: state() is HealthState.DOWN, "a submission that failed is a reason to ask")
+    site.cluster.down = False
+    site.until_released(job, Phase.COMPLETED)
+    assert state() is HealthState.OK
+
+
 def test_an_exit_is_seen_while_the_scheduler_does_not_answer(site: Site) -> None:
     site.supervisor()
     site.cluster.broken["get_status"] = BackendUnavailable("no answer")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -61,6 +62,7 @@ class Desk:
     settings: Settings
     trouble: Trouble
     changed: Callable[[str], None]  # told the id of every job that was saved
+    doubt: threading.Event = field(default_factory=threading.Event)  # that the manager answers
     unread: set[DefinitionRef] = field(default_factory=set)  # and the log says so
 
     def change(

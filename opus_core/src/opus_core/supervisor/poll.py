@@ -18,6 +18,7 @@ from opus_core.supervisor.tenure import NotActing
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 1000  # jobs judged together
+_SILENCE = 15.0  # [s] after which one that did not answer is asked again, if not polled later
 _PROBING = 5.0  # [s] for finding a folder that can be looked into, where not all can
 _REASONS = 200  # that a poll notes, so that many changing ones keep nobody from the storage
 
@@ -125,7 +126,8 @@ class Poller:
             finally:
                 # A scheduler that answers slowly is asked less: five times what it took, and not
                 # what our own storage took to save what it said.
-                self._next_poll = time.monotonic() + max(self._interval, 5 * self._asking)
+                rest = max(self._interval, self._rest_of(self._asking))
+                self._next_poll = time.monotonic() + rest
         with self._wake:
             asked = dict(list(self._asked.items())[:_AT_ONCE])
             events = self._events.intersection(asked)
@@ -151,11 +153,21 @@ class Poller:
 
     # -- asking
 
+    def _rest_of(self, took: float) -> float:
+        """How long to leave the scheduler alone [s] after so long a question.
+
+        One that did not answer is asked again soon, however long that took: it may be back, and
+        much may have ended.
+        """
+        rest = 5 * took
+        return min(rest, _SILENCE) if self._state is HealthState.DOWN else rest
+
     def _poll(self) -> None:
         lives = list(self._desk.storage.live())
         self._doubtful &= {live.id for live in lives}
         if not lives:
-            self._healthy()
+            if self._state is not HealthState.OK or self._desk.doubt.is_set():
+                self._sound()
             return
         statuses = self._ask([live.ref for live in lives])
         # Where the scheduler does not answer the folders still tell what has ended.
@@ -202,10 +214,23 @@ class Poller:
         finally:
             took = time.monotonic() - begin
             self._asking += took
-            rest = max(self._desk.settings.event_interval, 5 * took)
+            rest = max(self._desk.settings.event_interval, self._rest_of(took))
             self._next_question = time.monotonic() + rest
         self._healthy()
         return statuses
+
+    def _sound(self) -> None:
+        """Where there is no job to ask about: does it answer at all?"""
+        self._desk.doubt.clear()
+        begin = time.monotonic()
+        try:
+            self._desk.manager.find([f"opus-{self._desk.data_dir.instance.word}-nobody"])
+        except BackendUnavailable as error:
+            self._unhealthy(error.sentence)
+        else:
+            self._healthy()
+        finally:
+            self._asking += time.monotonic() - begin
 
     def _is_news(self, live: Live, status: Status | None) -> bool:
         if status is None:
@@ -255,7 +280,7 @@ class Poller:
         except BackendUnavailable as error:
             self._unhealthy(error.sentence)
             for job in found:
-                if job.id in due:
+                if job.id in due or job.id in events:  # nobody tells of an event twice
                     self._put_off(job)
             return
         seen = {job.id: links[job.tag] for job in found if job.tag in links}

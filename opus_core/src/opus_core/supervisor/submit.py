@@ -103,6 +103,7 @@ class Submitter:
         try:
             native_id = desk.manager.start(task)
         except SubmitDeferred as error:
+            desk.doubt.set()
             desk.storage.note(job.id, {"waiting": error.sentence})
             desk.change(
                 job,
@@ -113,6 +114,7 @@ class Submitter:
             self._reject(job, f"the cluster refused the job: {error.sentence}")
         except BackendUnavailable as error:
             log.warning("job=%s submission is in doubt: %s", job.id, error.sentence)
+            desk.doubt.set()
             desk.storage.note(job.id, {"waiting": f"the cluster does not answer: {error.sentence}"})
             desk.change(job, lambda job: job, due=max(desk.manager.visible_after, 1.0))
         else:
