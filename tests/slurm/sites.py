@@ -97,9 +97,12 @@ class Stage:
 
     def ends(self, job: str, phase: str, *words: str, seconds: float = PATIENCE) -> str:
         """Wait until it is over, as it should be, and with a sentence that says so."""
-        found = self.site.wait(job, OVER, seconds)
+        try:
+            found = self.site.wait(job, OVER, seconds)
+        except AssertionError:
+            raise AssertionError(f"not over within {seconds} s: {self.seen(job)}") from None
         said = self.message(job)
-        assert found == phase, said
+        assert found == phase, f"{found}: {said}"
         for word in words:
             assert word in said, said
         return said
@@ -119,6 +122,22 @@ class Stage:
         except AssertionError:
             raise AssertionError(f"not {phase} {words} within {seconds} s, but {said}") from None
         return said
+
+    def prints(self, job: str, text: str) -> None:
+        """Wait until its standard output is that."""
+        try:
+            eventually(lambda: self.site.get(f"{job}/stdout").text == text, PATIENCE, 0.1)
+        except AssertionError:
+            raise AssertionError(f"it does not print {text!r}: {self.seen(job)}") from None
+
+    def seen(self, job: str) -> str:
+        """What everybody knows of it, for whoever wants to know why it does not end."""
+        folder = self.folder(job)
+        files = sorted(one.name for one in folder.iterdir()) if folder.exists() else None
+        logs = [line for line in self.log.splitlines() if id_of(job) in line]
+        daemons = "".join(map(self.cluster.tail, ("ctld", "node1", "node2")))
+        queue = self.queue(job, "%i %T %r %N %S")
+        return f"{self.site.document(job)}\n{queue}\n{files}\n{logs}\n{self.log[-1500:]}\n{daemons}"
 
     # -- on the cluster
 

@@ -9,8 +9,6 @@ import pytest
 from servers import eventually
 from slurm.sites import NEAR, PATIENCE, lines, stage, supervisor
 
-pytestmark = pytest.mark.slow  # run by make soak
-
 CONTROLLER = "127.0.0.2"  # an address that no wrapper and no test comes from
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from statistics import quantiles
 
@@ -18,15 +17,18 @@ from servers import eventually
 from services.slurm_fixture import slurm_cluster
 from slurm.sites import FAR, NEAR, PATIENCE, lines, manager, reachable, stage, supervisor
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]  # run by make soak
+pytestmark = pytest.mark.timeout(300)
 
 BACK = 90.0  # [s] for what waits until the other side is asked again
 
 
 @pytest.fixture(autouse=True)
 def _repaired(request):
+    shared = {"cluster", "near", "far", "each"}.intersection(request.fixturenames)
+    one = request.getfixturevalue("cluster") if shared else None
     yield
-    request.getfixturevalue("cluster").restore()
+    if one is not None:
+        one.restore()
 
 
 def told(one, *words, seconds=PATIENCE):
@@ -104,9 +106,24 @@ def test_a_controller_that_is_down_stops_nothing_for_good(each, ledger):
     assert lines(ledger) == 3
 
 
+def p99(seconds):
+    return quantiles(seconds, n=100)[98]
+
+
 def test_while_the_controller_hangs_requests_are_answered_and_nothing_runs_twice(near, ledger):
     """What sbatch had asked for is done when it thaws, though sbatch has given up by then."""
-    jobs = [near.site.create("work", {"ledger": str(ledger)}, run=False) for _ in range(200)]
+
+    def timed(ask):
+        begin = time.perf_counter()
+        answer = ask()
+        took.append(time.perf_counter() - begin)
+        return answer
+
+    took = []
+    fields = {"ledger": str(ledger)}
+    jobs = [timed(lambda: near.site.create("work", fields, run=False)) for _ in range(200)]
+    # What a write costs on this machine just now, with nothing wrong.
+    usual, took = p99(took), []
     first = near.work("sleep 600")
     near.runs(first)
     with paused(near.cluster, "ctld"):
@@ -114,19 +131,12 @@ def test_while_the_controller_hangs_requests_are_answered_and_nothing_runs_twice
         for job in hung:
             near.waits(job, "QUEUED", "the cluster does not answer")
 
-        def run(job):
-            begin = time.perf_counter()
-            answer = near.site.post(f"{job}/phase", {"PHASE": "RUN"})
-            took = time.perf_counter() - begin
-            assert answer.status == 303
-            return took
-
-        with ThreadPoolExecutor(4) as pool:
-            took = list(pool.map(run, jobs))
+        for job in jobs:
+            path = f"{job}/phase"
+            assert timed(lambda path=path: near.site.post(path, {"PHASE": "RUN"})).status == 303
         told(near, "the controller of SLURM hangs")
         assert near.site.phase(first) == "EXECUTING"
-    slowest = quantiles(took, n=100)[98]
-    assert slowest < 0.1, f"p99 is {slowest:.3f} s"
+    assert p99(took) < max(0.1, 2 * usual), f"{p99(took):.3f} s; usually {usual:.3f} s"
     for job in (*hung, *jobs):
         near.ends(job, "COMPLETED", seconds=BACK)
     near.site.post(f"{first}/phase", {"PHASE": "ABORT"})
@@ -181,10 +191,13 @@ def test_a_login_node_that_hangs_or_dies_holds_up_but_loses_nothing(far, ledger,
 
 
 def test_a_host_key_that_has_changed_is_named_until_it_is_trusted(far, ledger):
+    running = far.work("sleep 600")
+    far.runs(running)
     far.cluster.rotate_host_key()
     told(far, f"the host key of {far.cluster.ssh_host} is not the one that is known")
     job = far.work(ledger=ledger)
     far.waits(job, "QUEUED", "the host key of", "if it was changed for a reason")
+    assert far.site.phase(running) == "EXECUTING"
     far.cluster.trust_host_key()
     far.ends(job, "COMPLETED", seconds=BACK)
     well(far)
@@ -283,6 +296,7 @@ def test_what_has_left_the_queue_is_told_by_the_accounting():
         running = near.work("sleep 600", book)
         near.waits(cancelled, "QUEUED", "its partition is closed")
         near.runs(running)
+        eventually(lambda: lines(book) == 2, PATIENCE)
         near.site.stop()  # so that it sees nothing before they have left the queue
         one.run("scancel", "--name", near.name(cancelled))
         one.run("scancel", "--name", near.name(running), "--signal=KILL", "--full")

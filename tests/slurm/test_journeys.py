@@ -20,8 +20,6 @@ from opus_manager_slurm.options import SlurmOptions
 from servers import eventually
 from slurm.sites import EXAMPLES, PATIENCE, WORK, describe, id_of, lines, reachable
 
-pytestmark = pytest.mark.slow  # run by make soak
-
 PERIODOGRAM = EXAMPLES / "periodogram"
 OUTPUTS = {
     "plot": "periodogram.svg",

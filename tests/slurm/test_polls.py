@@ -16,7 +16,7 @@ from servers import eventually
 from services.slurm_fixture import slurm_cluster
 from slurm.sites import NEAR, shim, stage, supervisor
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]  # run by make soak
+pytestmark = pytest.mark.timeout(300)
 
 COUNTED = ("squeue", "sacct", "scontrol", "scancel")
 PENDING, RUNNING, ENDING = 250, 40, 10
@@ -49,8 +49,8 @@ def test_three_hundred_jobs_are_one_question(counted):
         query = ("squeue", "-h", "-t", state, "-o", "%i")
         return len(one.cluster.run(*query).stdout.split())
 
-    eventually(lambda: count("PD,R,CD,F") == len(jobs), 120, 0.5)
-    assert count("R") >= RUNNING
+    eventually(lambda: count("all") == len(jobs), 120, 0.5)
+    eventually(lambda: count("R") >= RUNNING, 120, 0.5)
     asked.write_text("")
     begin = time.monotonic()
     time.sleep(12)

@@ -16,8 +16,6 @@ from servers import eventually
 from services.slurm_fixture import slurm_cluster
 from slurm.sites import FAR, NEAR, PATIENCE, lines, manager, reachable, shim, stage
 
-pytestmark = pytest.mark.slow  # run by make soak
-
 WHOLE = {"slurm_nodes": "2", "slurm_ntasks_per_node": "4"}  # the cluster
 
 
@@ -89,7 +87,7 @@ def test_free_nodes_are_waited_for(plain):
     plain.runs(first)
     second = plain.work("sleep 600", slurm_partition="tiny", slurm_cpus_per_task="4")
     plain.waits(second, "QUEUED", "waiting for free nodes (Resources)")
-    third = plain.work(slurm_partition="tiny", slurm_cpus_per_task="4")
+    third = plain.work("sleep 600", slurm_partition="tiny", slurm_cpus_per_task="4")
     plain.waits(third, "QUEUED", "jobs of a higher priority go first (Priority)")
     for job in (first, second, third):
         plain.site.post(f"{job}/phase", {"PHASE": "ABORT"})
@@ -175,7 +173,7 @@ def test_a_script_that_fails_is_an_error_that_says_how(near, command, sentence):
 def test_scancel_from_outside_ends_what_runs(each, trap):
     job = each.work(f"{trap}echo here; sleep 600 & wait")
     native_id = each.runs(job)
-    eventually(lambda: each.site.get(f"{job}/stdout").text == "here\n", PATIENCE)
+    each.prints(job, "here\n")
     each.cluster.run("scancel", native_id)
     each.ends(job, "ABORTED", "cancelled on the cluster")
 
