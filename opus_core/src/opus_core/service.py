@@ -247,15 +247,13 @@ class JobService:
         seconds = longest if wait.seconds < 0 else min(wait.seconds, longest)
         with self._watcher.waiter(job_id, user.quota_key) as waiter:
             deadline = time.monotonic() + seconds
-            first = self.summary(user, name, job_id)
-            present = first
-            while (
-                present.phase is first.phase
-                and present.phase.waitable
-                and wait.phase in (None, present.phase)
-                and waiter.wait(deadline - time.monotonic())
-            ):
-                present = self._storage.summary(job_id)
+            first = self.summary(user, name, job_id).phase
+            if first.waitable and wait.phase in (None, first):
+                while waiter.wait(deadline - time.monotonic()):
+                    job = self.read(user, name, job_id)  # most are woken for their answer
+                    if job.phase is not first:
+                        return job
+                    del job  # nobody shall keep one while waiting
         return self.read(user, name, job_id)
 
     @contextmanager

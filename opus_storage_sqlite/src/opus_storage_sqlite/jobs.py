@@ -54,7 +54,14 @@ _ADD_DUE: Final = _ADD.values(due=clock())
 _EPOCH: Final = select(leases.c.epoch).where(leases.c.name == SUPERVISOR)
 _INFO: Final = select(jobs.c.job_info).where(jobs.c.id == bindparam("job_id"))
 _POKED: Final = select(exists().where(pokes.c.job_id == bindparam("job_id")))
-_NEVER: Final = null()
+_KEPT: Final = ("id", "created", "idempotency_key", "idempotency_body", "job_info")
+_SAVE: Final = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("at_id"), jobs.c.version == bindparam("at_version"))
+    .values({name: bindparam(name) for name in jobs.columns.keys() if name not in _KEPT})
+    .values(version=jobs.c.version + 1, due=null())
+)
+_SAVE_DUE: Final = _SAVE.values(due=clock() + bindparam("delay"))
 
 
 class Jobs(Storage):
@@ -231,14 +238,11 @@ def _check_epoch(connection: Connection, epoch: int) -> None:
 def _replace(
     connection: Connection, job: Job, expected: int, values: Mapping[str, Any], due: float | None
 ) -> None:
-    at: Any = _NEVER
+    given = {"at_id": job.id, "at_version": expected, **values}
     if due is not None and job.needs_supervisor:
-        at = clock() + round(due * SECOND)
-    done = connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job.id, jobs.c.version == expected)
-        .values(version=expected + 1, due=at, **values)
-    )
+        done = connection.execute(_SAVE_DUE, given | {"delay": round(due * SECOND)})
+    else:
+        done = connection.execute(_SAVE, given)
     if done.rowcount != 1:
         raise Conflict(f"job {job.id} was changed by somebody else; read it again")
 

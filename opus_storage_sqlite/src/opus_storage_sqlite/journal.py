@@ -12,7 +12,18 @@ from collections.abc import Mapping
 from itertools import takewhile
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from opus_core.backends import Storage
 from opus_core.errors import Gap
@@ -35,6 +46,38 @@ _OLDEST: Final = (
     .limit(_TRIM)
 )
 
+_ENTRY: Final = (
+    journal.c.seq,
+    journal.c.job_id,
+    journal.c.definition,
+    journal.c.number,
+    journal.c.owner,
+    journal.c.run_id,
+    journal.c.old,
+    journal.c.new,
+    journal.c.time,
+)
+_head = select(
+    _NEWEST.scalar_subquery().label("newest"),
+    func.coalesce(_REMOVED.scalar_subquery(), 0).label("removed"),
+).subquery()
+
+
+def _entries(*mine: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    """One statement, so that the newest number and the entries are of one state: a number read
+    later could be behind an entry that was not yet there."""
+    return (
+        select(_head.c.newest, _head.c.removed, *_ENTRY)
+        .select_from(_head.outerjoin(journal, and_(journal.c.seq > bindparam("after"), *mine)))
+        .order_by(journal.c.seq)
+        .limit(bindparam("enough"))
+    )
+
+
+_OF_ANYONE: Final = _entries()
+_OF_ONE: Final = _entries(journal.c.owner == bindparam("owner"))
+_OF_NOBODY: Final = _entries(journal.c.owner.is_(None))
+
 
 class Journal(Storage):
     """The part of a storage that answers what has changed."""
@@ -47,23 +90,10 @@ class Journal(Storage):
         if after < 0:
             with self._database.reading() as connection:
                 return connection.execute(_NEWEST).scalar_one(), []
-        # One statement, so that the newest number and the entries are of one state: a number read
-        # later could be behind an entry that was not yet there.
-        mine = journal.c.seq > after
-        if owner is not ANYONE:
-            mine &= journal.c.owner == owner
-        head = select(
-            _NEWEST.scalar_subquery().label("newest"),
-            func.coalesce(_REMOVED.scalar_subquery(), 0).label("removed"),
-        ).subquery()
-        query = (
-            select(head.c.newest, head.c.removed, *_ENTRY)
-            .select_from(head.outerjoin(journal, mine))
-            .order_by(journal.c.seq)
-            .limit(max(limit, 1))
-        )
+        query = _OF_ANYONE if owner is ANYONE else _OF_NOBODY if owner is None else _OF_ONE
+        values = {"after": after, "owner": owner, "enough": max(limit, 1)}
         with self._database.reading() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(query, values).all()
         newest, removed = rows[0][:2]
         if after < removed:
             raise Gap(newest)
@@ -83,19 +113,6 @@ class Journal(Storage):
             if left <= 0:
                 return False
             self._database.wait(ticket, min(_ASK_EVERY, left))
-
-
-_ENTRY: Final = (
-    journal.c.seq,
-    journal.c.job_id,
-    journal.c.definition,
-    journal.c.number,
-    journal.c.owner,
-    journal.c.run_id,
-    journal.c.old,
-    journal.c.new,
-    journal.c.time,
-)
 
 
 def _change(
