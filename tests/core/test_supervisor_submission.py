@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from core.helpers.cluster import SmallManager, Submission
-from core.helpers.site import Site, a_site
+from core.helpers.site import Site, WatchedStorage, a_site
 from core.helpers.submissions import LOST, answers, starting
-from opus_core import lifecycle, links
-from opus_core.errors import BackendUnavailable, SubmitDeferred, SubmitRejected
-from opus_core.job import Phase, Work, now
+from opus_core import lifecycle, links, supervisor
+from opus_core.backends import Task
+from opus_core.errors import BackendUnavailable, StorageFull, SubmitDeferred, SubmitRejected
+from opus_core.job import Job, Phase, Work, now
+from opus_core.testing.memory import MemoryOptions
 from opus_core.testing.timing import eventually
 
 
@@ -230,6 +234,39 @@ def test_the_scheduler_has_it_but_its_id_was_not_saved(site: Site) -> None:
     assert not site.cluster.calls["start"]
     site.cluster.begin(site.tag(job.id))
     site.until_released(job, Phase.COMPLETED)
+
+
+def test_an_id_that_cannot_be_saved_leaves_starting_and_is_found_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk of the storage is full from the moment on when the script is handed over."""
+    monkeypatch.setattr(supervisor, "_PENALTY", 0.2)
+
+    class Full(WatchedStorage):
+        full = False
+
+        def save(self, job: Job, **more: Any) -> Job:
+            if self.full and job.native_ids:
+                refused.append(job)
+                raise StorageFull("no space is left")
+            return super().save(job, **more)
+
+    def fault(task: Task, submit: Callable[[], str]) -> str:
+        storage.full = True
+        return submit()
+
+    refused: list[Job] = []
+    storage = Full(MemoryOptions(universe=site.universe))
+    site.cluster.fault = fault
+    job = site.job()
+    site.supervisor(storage=storage)
+    eventually(lambda: len(refused) > 1, "it was tried again")
+    stored = site.read(job)
+    assert (stored.work, stored.native_ids) == (Work.STARTING, ())
+    storage.full = False
+    site.until_released(job, Phase.COMPLETED)
+    assert site.cluster.calls["start"] == 1
+    assert site.runs() == 1
 
 
 def test_a_job_that_ended_before_its_id_was_saved_ends_at_once_after_restart(site: Site) -> None:
