@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,15 @@ from opus_core.definition import (
     ParameterDescription,
     UsedDescription,
 )
-from opus_core.errors import BadRequest, Conflict, NotFound, StorageFull, TooLarge, UnknownJob
+from opus_core.errors import (
+    BackendUnavailable,
+    BadRequest,
+    Conflict,
+    NotFound,
+    StorageFull,
+    TooLarge,
+    UnknownJob,
+)
 from opus_core.folder import Collected, Folders, media_type
 from opus_core.job import LONG_TEXT, DefinitionRef, Job, Parameter, Upload, new_id, now
 from opus_core.wrapper import WRAPPER
@@ -55,6 +64,35 @@ DEFINITION = JobDefinition(
 @pytest.fixture
 def folders(tmp_path: Path) -> Folders:
     return Folders(tmp_path / "jobs")
+
+
+def test_nothing_is_said_to_be_missing_where_the_mark_is(tmp_path: Path) -> None:
+    """An empty folder may be one whose file system is not mounted."""
+    root, away = tmp_path / "jobs", tmp_path / "away"
+    root.mkdir()
+    folders = Folders(root, marked=True)
+    folders.mark()
+    folders.mark()
+    upload = folders.store(ID, [b"text"])
+    root.rename(away)
+    root.mkdir()
+    for ask in (
+        folders.check,
+        lambda: folders.store(ID, [b"text"]),
+        lambda: folders.write(job(), DEFINITION, event=None, host="", backends={}),
+        lambda: folders.open_file(ID, "input", upload.sha256),
+        lambda: folders.remove(ID),
+        lambda: folders.remove_results(ID),
+        lambda: folders.sweep(lambda _: False, older_than=-1),
+    ):
+        with pytest.raises(BackendUnavailable, match=r"there is no file \.opus-jobs"):
+            ask()
+    assert list(root.iterdir()) == []
+    root.rmdir()
+    away.rename(root)
+    file, _ = folders.open_file(ID, "input", upload.sha256)
+    with file:
+        assert file.read() == b"text"
 
 
 def job(*parameters: Parameter) -> Job:
@@ -407,16 +445,21 @@ def test_a_new_folder_appears_whole_or_not_at_all(
     assert not folders.path(ID).exists()
 
 
-def test_two_who_write_the_same_folder_agree(folders: Folders) -> None:
+def test_those_who_write_the_same_folder_agree(tmp_path: Path) -> None:
+    """Also about the folders above it, which are not there at first."""
     one = job(value("text", "1"))
-    threads = [threading.Thread(target=write, args=(folders, one)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    folder = folders.path(ID)
-    assert files(folder) == ["job.json", "parameters.json", "run", "script", "task"]
-    assert os.listdir(folder.parent) == [ID]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for number in range(50):
+                folders = Folders(tmp_path / str(number))
+                list(pool.map(lambda _, at=folders: write(at, one), range(8)))
+                folder = folders.path(ID)
+                assert files(folder) == ["job.json", "parameters.json", "run", "script", "task"]
+                assert os.listdir(folder.parent) == [ID]
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_modes_do_not_depend_on_the_umask_and_the_token_is_the_owners(folders: Folders) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sqlite3
 import time
+from contextlib import closing
 
 from servers import describe_ledger, eventually, runs, site
 
@@ -13,6 +15,21 @@ def acting(one):
     """The pid of the supervisor whose word the server last had."""
     answer = one.get("/healthz").text
     return next((p.pid for p in one.processes if f"/{p.pid}/" in answer), None)
+
+
+def pause(process, one):
+    """Stop it, but not in the middle of a transaction: who sleeps with SQLite's lock stops every
+    writer. True if that has succeeded."""
+    process.send_signal(signal.SIGSTOP)
+    database = sqlite3.connect(one.folder / "data/opus.sqlite", timeout=1, isolation_level=None)
+    with closing(database):
+        try:
+            database.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            process.send_signal(signal.SIGCONT)
+            return False
+        database.execute("ROLLBACK")
+    return True
 
 
 def test_a_second_supervisor_takes_over_and_the_woken_first_does_no_harm(tmp_path):
@@ -26,9 +43,8 @@ def test_a_second_supervisor_takes_over_and_the_woken_first_does_no_harm(tmp_pat
         ledgers = [tmp_path / f"l{number}" for number in range(8)]
         jobs = [one.create("ledger", {"ledger": str(ledger), "seconds": "2"}) for ledger in ledgers]
         eventually(lambda: sum(runs(ledger) for ledger in ledgers) == 4)
-        # Not in the middle of a transaction: who sleeps with SQLite's lock stops every writer.
         eventually(lambda: sum(one.phase(job) == "EXECUTING" for job in jobs) == 4)
-        first.send_signal(signal.SIGSTOP)
+        eventually(lambda: pause(first, one))
         eventually(lambda: acting(one) == second.pid, 15)
         more = one.create("ledger", {"ledger": str(tmp_path / "more")})
         assert one.wait(more) == "COMPLETED"

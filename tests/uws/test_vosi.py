@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin
 
@@ -64,6 +64,8 @@ def test_capabilities_tell_when_they_changed_last(one, jobs):
 
     assert modified() <= datetime.now(UTC)
     before = modified()
+    # HTTP has no fractions of seconds.
+    eventually(lambda: datetime.now(UTC) - before >= timedelta(seconds=1))
     assert f"{one.url}{jobs}" in said(one)[UWS_ID]
     one.opus("jdl", "withdraw", jobs.rpartition("/")[2])
     assert f"{one.url}{jobs}" not in said(one)[UWS_ID]

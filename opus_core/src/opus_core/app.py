@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -31,6 +30,9 @@ from opus_core.supervisor import Settings, Supervisor
 from opus_core.waiting import Watcher
 
 log = logging.getLogger(__name__)
+
+_ROOTS = "roots"
+"""The stream of the storage that knows, by their paths, the marked roots of jobs' folders."""
 
 
 @dataclass(kw_only=True)
@@ -166,7 +168,7 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
     storage.prepare()
     catalogue = Catalogue(data_dir.path / "definitions", jdl, registry.jdls(config))
     catalogue.look()  # without it nothing could be shown, and nobody would be told
-    folders = _job_folders(config)
+    folders = _job_folders(config, storage)
     watcher = Watcher(storage, slots=config.wait_slots, per_user=config.wait_per_user)
     policy = Policy(anonymous=config.anonymous, anonymous_list=config.anonymous_list)
     jobs = config.jobs
@@ -206,17 +208,28 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
     return opus
 
 
-def _job_folders(config: Config) -> Folders:
+def _job_folders(config: Config, storage: Storage) -> Folders:
+    """The folders of jobs. Their root is marked when a storage first hears of it, and never
+    afterwards: an empty folder may be one whose file system is not mounted."""
     root = config.jobs_folder
+    folders = Folders(root, marked=True)
+    known = any(record.key == str(root) for record in storage.records(_ROOTS))
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with suppress(StorageFull), noticing_full(root), tempfile.TemporaryFile(dir=root):
-            pass  # a disk that is full stops no server: it goes on reading
+        if not known:
+            folders.mark()
+            storage.append(_ROOTS, {}, key=str(root))
+        with noticing_full(root), tempfile.TemporaryFile(dir=root):
+            pass
+    except StorageFull as error:
+        # It stops no server, which goes on reading.
+        log.warning("%s", error.sentence)
+        return folders if known else Folders(root)
     except OSError as error:
         raise ConfigError(
             f"the job folders cannot be kept in {root}: {error.strerror}; see [jobs] folder"
         ) from error
-    return Folders(root)
+    return folders
 
 
 def open_catalogue(config: Config) -> Catalogue:

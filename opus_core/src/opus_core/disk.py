@@ -139,12 +139,13 @@ def make_folder(path: Path) -> None:
     except FileExistsError:
         return
     except FileNotFoundError:
-        if os.path.lexists(path.parent):  # /proc, where nobody makes folders; a link to nowhere
-            raise
-        make_folder(path.parent)
+        # If it is there now somebody was faster; or it is a link to nowhere, or of /proc, where
+        # nobody makes folders, and the second try says so.
+        if not os.path.lexists(path.parent):
+            make_folder(path.parent)
         sync(path.parent.parent)
-        make_folder(path)
-        return
+        with suppress(FileExistsError):
+            os.mkdir(path)
     os.chmod(path, FOLDER_MODE)
 
 

@@ -10,7 +10,8 @@
     claim  started  exit  progress  stdout  stderr
 
 Folders are `ROOT/ab/abcdef.../`. A name beside them that begins with a dot is a folder being
-built or removed. What a method wrote is on the disk, power cuts included, when it returns.
+built or removed. `ROOT/.opus-jobs` tells a root whose file system is mounted from the empty
+folder in its place. What a method wrote is on the disk, power cuts included, when it returns.
 
 Folders are 2770 and files 0660 whatever the umask, so that a web server and a supervisor of two
 users can share a group. Only `event` is 0600: it holds a token, which nobody reads but the
@@ -39,13 +40,16 @@ from typing import Any, Final
 from opus_core import disk, links
 from opus_core.backends import Event, Ref, Task
 from opus_core.definition import JobDefinition
-from opus_core.errors import Conflict, NotFound, TooLarge, UnknownJob
+from opus_core.errors import BackendUnavailable, Conflict, NotFound, TooLarge, UnknownJob
 from opus_core.job import Job, Result, Upload
 from opus_core.links import Links
 from opus_core.validation import outputs
 from opus_core.wrapper import Content, Joined, describe, input_files, input_name
 
 log = logging.getLogger(__name__)
+
+MARK: Final = ".opus-jobs"
+"""The file that says of a folder that it is the root of jobs' folders."""
 
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
 _LARGEST_PROGRESS: Final = 1024  # [byte]
@@ -87,11 +91,29 @@ class Folders:
 
     Every method may be called from several threads and processes at once. A job id that is none
     raises `UnknownJob`; a full disk or quota `StorageFull`, and then nothing half written is left
-    behind under its final name.
+    behind under its final name. Where the root is `marked`, and its mark cannot be seen, nothing
+    is said to be missing and nothing is written: `BackendUnavailable`.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, marked: bool = False) -> None:
         self.root = root
+        self._marked = marked
+
+    def mark(self) -> None:
+        """Mark the root, which is there; safe twice."""
+        with disk.noticing_full(self.root):
+            if not os.path.exists(self.root / MARK):
+                disk.put(self.root / MARK, b"OPUS keeps jobs here, and looks for this file.\n")
+                disk.sync(self.root)
+
+    def check(self) -> None:
+        """Raise `BackendUnavailable` if this is not the root that was marked: a file system that
+        is not mounted would make every job look as if it had never begun."""
+        if self._marked and not os.path.exists(self.root / MARK):
+            raise BackendUnavailable(
+                f"the folders of jobs are not in {self.root}, where there is no file {MARK}; is"
+                " their file system mounted?"
+            )
 
     def path(self, job_id: str) -> Path:
         """Where the job's folder is, or would be."""
@@ -113,6 +135,7 @@ class Folders:
         Raises `TooLarge` beyond `limit` bytes, `Conflict` if the job is submitted or removed
         meanwhile. Whatever goes wrong, `chunks` failing included, nothing is left behind.
         """
+        self.check()
         inputs = self.path(job_id) / "input"
         digest = hashlib.sha256()
         size = 0
@@ -153,6 +176,7 @@ class Folders:
         `host` and `backends` (`{"manager": "slurm 1.2"}`) are for job.json. Raises `BadRequest`
         for a result whose file name is none, `NotFound` for an upload that is not there.
         """
+        self.check()
         content: dict[str, Content] = {
             "job.json": _json(_provenance(job, definition, host, backends)),
             "parameters.json": _json({"parameters": [describe(one) for one in job.parameters]}),
@@ -308,6 +332,7 @@ class Folders:
                 # Or else web and supervisor are two users, and share no group.
                 log.warning("job=%s its %s may not be read", job_id, "/".join(parts))
             if error.errno in _NOT_THERE:
+                self.check()
                 raise lost from None
             raise
         status = os.fstat(descriptor)
@@ -334,6 +359,7 @@ class Folders:
         """Remove folders of jobs that are not `known`, and what was left half built or half
         removed, where nothing has changed for `older_than` seconds; answers the ids of the jobs.
         """
+        self.check()
         limit = time.time() - older_than
         swept: list[str] = []
         for shard in _folders(self.root):
@@ -348,6 +374,7 @@ class Folders:
         return swept
 
     def _remove(self, folder: Path) -> None:
+        self.check()
         aside = self._aside(folder)
         try:
             os.rename(folder, aside)

@@ -43,6 +43,10 @@ def faults(parts: Parts) -> list[str]:
         for component, one in sorted(health.items())
         if one.state is HealthState.DOWN and (component != SUPERVISOR or not said)
     ]
+    try:
+        parts.service.folders.check()
+    except OpusError as error:
+        said.append(error.sentence)
     return [*said, *full(parts)]
 
 

@@ -233,6 +233,7 @@ class Supervisor:
         try:
             if not self._tenure.acting:
                 return
+            self._desk.folders.check()
             job = self._desk.fresh(job_id)  # it may have stood in line for long
             if job is not None:
                 attend(job)

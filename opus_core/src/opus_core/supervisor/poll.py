@@ -323,6 +323,7 @@ class Poller:
         """The links of all; one folder that cannot be read must not hide the others."""
         begin = time.monotonic()
         unavailable: BackendUnavailable | None = None
+        self._desk.folders.check()
         try:
             return self._desk.manager.peek(tasks)
         except BackendUnavailable as error:
