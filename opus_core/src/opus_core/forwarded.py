@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -97,6 +98,7 @@ class Proxies:
         return address, min(hops, len(chain) - 1)  # the first is the client, wherever it is
 
 
+@lru_cache(maxsize=4096)  # of clients, who seldom send one request alone
 def _address(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text)

@@ -123,7 +123,7 @@ def _watch(watch: Watch) -> dict[str, int]:
     return words | ({"attempts": watch.attempts} if watch.attempts else {})
 
 
-def summary_of(row: AnyRow) -> JobSummary:
+def summary_of(row: AnyRow | tuple[Any, ...]) -> JobSummary:
     """A row that begins with the columns `SUMMARY`."""
     (job_id, name, number, owner, run_id, phase, version, created, started, ended, end) = tuple(
         row[:_SUMMARY_COLUMNS]
@@ -142,7 +142,7 @@ def summary_of(row: AnyRow) -> JobSummary:
     )
 
 
-def job_of(row: AnyRow) -> Job:
+def job_of(row: AnyRow | tuple[Any, ...]) -> Job:
     """A row that begins with the columns `JOB`."""
     (job_id, name, number, owner, run_id, phase, version, created, started, ended, destruction) = (
         tuple(row[:_SUMMARY_COLUMNS])

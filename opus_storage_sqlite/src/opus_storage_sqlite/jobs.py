@@ -13,6 +13,7 @@ from sqlalchemy import (
     delete,
     exc,
     exists,
+    false,
     null,
     select,
     update,
@@ -25,12 +26,15 @@ from opus_core.job import Idempotency, Job, JobSummary, Phase
 from opus_storage_sqlite import quotas
 from opus_storage_sqlite.clock import SECOND, clock, instant, micros
 from opus_storage_sqlite.document import JOB, SUMMARY, AnyRow, columns, dump, job_of, summary_of
-from opus_storage_sqlite.engine import Database, insert
+from opus_storage_sqlite.engine import Database, Look, first, insert
 from opus_storage_sqlite.journal import write_changes
 from opus_storage_sqlite.tables import LIVE, jobs, leases, natives, pokes
 
-_READ: Final = select(*JOB, jobs.c.doomed).where(jobs.c.id == bindparam("job_id"))
-_SUMMARY: Final = select(*SUMMARY, jobs.c.doomed).where(jobs.c.id == bindparam("job_id"))
+_ONE: Final = jobs.c.id == bindparam("job_id")
+_STANDS: Final = jobs.c.doomed.is_(false())
+_READ: Final = Look(select(*JOB).where(_ONE, _STANDS))
+_READ_DOOMED: Final = Look(select(*JOB).where(_ONE))
+_SUMMARY: Final = Look(select(*SUMMARY).where(_ONE, _STANDS))
 _STORED: Final = (
     select(
         jobs.c.version,
@@ -52,8 +56,9 @@ _ADD: Final = plain_insert(jobs).values(
 )
 _ADD_DUE: Final = _ADD.values(due=clock())
 _EPOCH: Final = select(leases.c.epoch).where(leases.c.name == SUPERVISOR)
-_INFO: Final = select(jobs.c.job_info).where(jobs.c.id == bindparam("job_id"))
-_POKED: Final = select(exists().where(pokes.c.job_id == bindparam("job_id")))
+_INFO: Final = select(jobs.c.job_info).where(_ONE)
+_NOTED: Final = Look(_INFO)
+_POKED: Final = Look(select(exists().where(pokes.c.job_id == bindparam("job_id"))))
 _KEPT: Final = ("id", "created", "idempotency_key", "idempotency_body", "job_info")
 _SAVE: Final = (
     update(jobs)
@@ -102,19 +107,18 @@ class Jobs(Storage):
         return added
 
     def read(self, job_id: str, *, doomed: bool = False) -> Job:
-        with self._database.reading() as connection:
-            row = connection.execute(_READ, {"job_id": job_id}).one_or_none()
-            if row is None or (row.doomed and not doomed):
-                raise UnknownJob(job_id)
-            # With the connection in hand: of large ones, no more are taken apart at once.
-            return job_of(row)
+        # With the connection in hand: of large ones, no more are taken apart at once.
+        look = _READ_DOOMED if doomed else _READ
+        job = self._database.look(look, {"job_id": job_id}, job_of)
+        if job is None:
+            raise UnknownJob(job_id)
+        return job
 
     def summary(self, job_id: str) -> JobSummary:
-        with self._database.reading() as connection:
-            row = connection.execute(_SUMMARY, {"job_id": job_id}).one_or_none()
-        if row is None or row.doomed:
+        summary = self._database.look(_SUMMARY, {"job_id": job_id}, summary_of)
+        if summary is None:
             raise UnknownJob(job_id)
-        return summary_of(row)
+        return summary
 
     def save(
         self,
@@ -151,8 +155,7 @@ class Jobs(Storage):
 
     def note(self, job_id: str, info: Mapping[str, str]) -> None:
         # Most of what is noted is noted already, and nobody else need wait for that.
-        with self._database.reading() as connection:
-            stored = connection.execute(_INFO, {"job_id": job_id}).scalar_one_or_none()
+        stored = self._database.look(_NOTED, {"job_id": job_id}, first)
         if stored is None or _merged(stored, info) == stored:
             return
         with self._database.writing() as connection:
@@ -183,9 +186,8 @@ class Jobs(Storage):
 
     def take_pokes(self, job_id: str) -> frozenset[str]:
         # Of most jobs nobody wants anything, and that is no reason to wait for those who write.
-        with self._database.reading() as connection:
-            if not connection.execute(_POKED, {"job_id": job_id}).scalar_one():
-                return frozenset()
+        if not self._database.look(_POKED, {"job_id": job_id}, first):
+            return frozenset()
         with self._database.writing() as connection:
             taken = connection.execute(
                 delete(pokes).where(pokes.c.job_id == job_id).returning(pokes.c.what)

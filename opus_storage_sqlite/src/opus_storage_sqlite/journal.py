@@ -29,7 +29,7 @@ from opus_core.backends import Storage
 from opus_core.errors import Gap
 from opus_core.job import ANYONE, Anyone, Change, DefinitionRef, Job, Phase
 from opus_storage_sqlite.clock import DAY, clock, instant
-from opus_storage_sqlite.engine import Database
+from opus_storage_sqlite.engine import Database, Look, first
 from opus_storage_sqlite.tables import horizon, journal
 
 KEPT: Final = 30 * DAY
@@ -40,6 +40,7 @@ _ASK_EVERY: Final = 0.2  # [s] what other processes write is seen so late at mos
 _INSERT: Final = insert(journal).values(time=clock()).returning(journal.c.seq)
 _REMOVED: Final = select(func.max(horizon.c.seq)).where(horizon.c.name == "journal")
 _NEWEST: Final = select(func.coalesce(func.max(journal.c.seq), _REMOVED.scalar_subquery(), 0))
+_LAST: Final = Look(_NEWEST)
 _OLDEST: Final = (
     select(journal.c.seq, (journal.c.time < clock() - KEPT).label("old"))
     .order_by(journal.c.seq)
@@ -106,9 +107,8 @@ class Journal(Storage):
         deadline = time.monotonic() + seconds
         while True:
             ticket = self._database.ticket()
-            with self._database.reading() as connection:
-                if connection.execute(_NEWEST).scalar_one() > after:
-                    return True
+            if (self._database.look(_LAST, {}, first) or 0) > after:
+                return True
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
