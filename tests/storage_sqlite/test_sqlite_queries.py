@@ -12,6 +12,7 @@ from opus_core.backends import JobQuery, Limits, Sort
 from opus_core.job import Phase
 from opus_core.testing.samples import LONG_AGO, a_job, a_running_job, jobs_at
 from opus_storage_sqlite import lists
+from opus_storage_sqlite.engine import Prepared
 
 PHASES = {
     "but archived": frozenset(),
@@ -35,9 +36,16 @@ ORDERS = {
 
 
 @pytest.fixture
-def plans(storage):
+def plans(storage, monkeypatch):
     """Runs a call, and answers how SQLite found the rows of each statement."""
     asked = []
+    given = Prepared.values
+
+    def values(statement, values):
+        asked.append((statement.text, tuple(given(statement, values))))
+        return asked[-1][1]
+
+    monkeypatch.setattr(Prepared, "values", values)
     engines = storage._database._open()
 
     def remember(connection, cursor, statement, parameters, context, many):
@@ -110,6 +118,7 @@ def test_the_next_page_begins_where_the_last_one_ended(storage, plans, sort, rev
 def test_what_is_asked_all_the_time_uses_an_index(storage, plans):
     job = storage.add(a_running_job(native_ids=("7",)))
     for call, index in (
+        (lambda: storage.save(job, expected=job.version), "(id=?)"),
         (lambda: storage.summary(job.id), "(id=?)"),
         (lambda: storage.read(job.id), "(id=?)"),
         (lambda: storage.changes(0, owner="ann"), "ix_journal_owner_seq"),

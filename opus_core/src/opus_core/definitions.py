@@ -15,6 +15,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import logging
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -64,6 +65,9 @@ class State:
     withdrawn: bool = False
 
 
+_Print = tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
     """Who published what, when, and in which format it is kept."""
@@ -87,6 +91,7 @@ class Catalogue:
         self._drafts = Drafts(folder, self._shelf)
         self._cache: OrderedDict[DefinitionRef, JobDefinition] = OrderedDict()
         self._lock = threading.Lock()  # of the cache
+        self._states: dict[str, tuple[_Print, State]] = {}  # with the file they were read from
 
     # -- what there is
 
@@ -331,12 +336,22 @@ class Catalogue:
     # -- files
 
     def _state(self, name: str) -> State | None:
+        """Read again only if `published` is another file than before: each is written once."""
+        print_ = _print_of(self._folder / name / "published")
+        known = self._states.get(name)
+        if known is not None and known[0] == print_:
+            return known[1]
         try:
             with Below.open(self._folder) as top, top.folder(name) as folder:
                 number, withdrawn = _pointed(folder, name)
         except FileNotFoundError:
             return None
-        return State(name=name, number=number, withdrawn=withdrawn) if number else None
+        if not number:
+            return None
+        state = State(name=name, number=number, withdrawn=withdrawn)
+        if print_ is not None:
+            self._states[name] = print_, state
+        return state
 
     def _known(self, name: str) -> State:
         state = self._state(name) if DEFINITION_NAME.fullmatch(name) else None
@@ -365,6 +380,15 @@ class Catalogue:
 def _leave_out(name: str, error: OpusError) -> None:
     """One damaged file is no reason to show nobody anything."""
     log.error("definition=%s left out of the list: %s", name, error.sentence)
+
+
+def _print_of(path: Path) -> _Print | None:
+    """What tells a file from all others that have had its name; None if it cannot be looked at."""
+    try:
+        file = os.lstat(path)
+    except OSError:
+        return None
+    return file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns
 
 
 def _pointed(folder: Below, name: str) -> tuple[int, bool]:

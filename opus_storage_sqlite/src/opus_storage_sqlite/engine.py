@@ -16,31 +16,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, Select, create_engine, event, exc
+from sqlalchemy import Connection, Engine, Executable, create_engine, event, exc
 from sqlalchemy.dialects.sqlite import dialect, insert
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from opus_storage_sqlite.faults import errors_in_our_words, locked
 
-__all__ = ["Database", "insert"]
+__all__ = ["Database", "IntegrityError", "Prepared", "first", "insert"]
+
+IntegrityError = sqlite3.IntegrityError
+"""What the driver raises for a row that must not be."""
 
 _T = TypeVar("_T")
 _Row = tuple[Any, ...]
 
-_TRUSTED: Final = 1.0  # [s] that one who reads does not look whether the file is still the same
+TRUSTED: Final = 1.0
+"""[s] For so long one who only reads does not look whether the file is still the same."""
+
 _READERS: Final = 8  # connections; a read takes well below a millisecond
 _CACHE: Final = "cache_size=-8000"  # [-KiB], of each connection
 
 
-class Look:
-    """A select of one row or none, written by SQLAlchemy once, and given to the driver as it is.
+class Prepared:
+    """A statement written by SQLAlchemy once, and given to the driver as it is.
 
-    For what is asked thousands of times a second: what SQLAlchemy does around a statement takes
-    longer than this one.
+    For what is done thousands of times a second: what SQLAlchemy does around a statement takes
+    longer than these.
     """
 
-    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
-        compiled = statement.compile(dialect=dialect())
+    def __init__(self, statement: Executable) -> None:
+        compiled: Any = statement.compile(dialect=dialect())  # type: ignore[attr-defined]
         self.text = str(compiled)
         self._names = tuple(compiled.positiontup or ())
         self._own = dict(compiled.params)  # what stands in the statement itself
@@ -48,6 +53,25 @@ class Look:
     def values(self, given: Mapping[str, Any]) -> list[Any]:
         """What the driver is to put into the text, in its order."""
         return [given[name] if name in given else self._own[name] for name in self._names]
+
+    def row(self, connection: Connection, values: Mapping[str, Any]) -> _Row | None:
+        """Execute it in a transaction; the first row of its answer, if there is any."""
+        rows = self._run(connection, values).fetchall()
+        return rows[0] if rows else None
+
+    def one(self, connection: Connection, values: Mapping[str, Any]) -> _Row:
+        """Execute it in a transaction; the row that it always answers."""
+        row: _Row = self._run(connection, values).fetchall()[0]
+        return row
+
+    def change(self, connection: Connection, values: Mapping[str, Any]) -> int:
+        """Execute it in a transaction; how many rows it changed."""
+        return self._run(connection, values).rowcount
+
+    def _run(self, connection: Connection, values: Mapping[str, Any]) -> sqlite3.Cursor:
+        driver: Any = connection.connection.driver_connection
+        cursor: sqlite3.Cursor = driver.execute(self.text, self.values(values))
+        return cursor
 
 
 def first(row: _Row) -> Any:  # noqa: ANN401
@@ -81,7 +105,9 @@ class Database:
         with errors_in_our_words(self.path), self._open().read.connect() as connection:
             yield connection
 
-    def look(self, look: Look, values: Mapping[str, Any], take: Callable[[_Row], _T]) -> _T | None:
+    def look(
+        self, look: Prepared, values: Mapping[str, Any], take: Callable[[_Row], _T]
+    ) -> _T | None:
         """What `take` makes of the row, the connection in hand; None if there is no row."""
         with errors_in_our_words(self.path):
             connection = self._open().read.raw_connection()
@@ -153,7 +179,7 @@ class Database:
                     self._engine(
                         "query_only=ON",
                         size=_READERS,
-                        trusted=_TRUSTED,
+                        trusted=TRUSTED,
                         isolation_level="AUTOCOMMIT",
                         pool_reset_on_return=None,  # there is no transaction to end
                     ),
@@ -244,7 +270,8 @@ def _immediate(engine: Engine) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        driver: Any = connection.connection.driver_connection
+        driver.execute("BEGIN IMMEDIATE")
 
     return engine
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     Connection,
     bindparam,
     delete,
-    exc,
     exists,
     false,
     null,
@@ -25,48 +24,56 @@ from opus_core.errors import Conflict, JobExists, UnknownJob
 from opus_core.job import Idempotency, Job, JobSummary, Phase
 from opus_storage_sqlite import quotas
 from opus_storage_sqlite.clock import SECOND, clock, instant, micros
-from opus_storage_sqlite.document import JOB, SUMMARY, AnyRow, columns, dump, job_of, summary_of
-from opus_storage_sqlite.engine import Database, Look, first, insert
+from opus_storage_sqlite.document import JOB, SUMMARY, columns, dump, job_of, summary_of
+from opus_storage_sqlite.engine import Database, IntegrityError, Prepared, first, insert
 from opus_storage_sqlite.journal import write_changes
 from opus_storage_sqlite.tables import LIVE, jobs, leases, natives, pokes
 
 _ONE: Final = jobs.c.id == bindparam("job_id")
 _STANDS: Final = jobs.c.doomed.is_(false())
-_READ: Final = Look(select(*JOB).where(_ONE, _STANDS))
-_READ_DOOMED: Final = Look(select(*JOB).where(_ONE))
-_SUMMARY: Final = Look(select(*SUMMARY).where(_ONE, _STANDS))
-_STORED: Final = (
-    select(
-        jobs.c.version,
-        jobs.c.phase,
-        jobs.c.doomed,
-        jobs.c.created,
-        jobs.c.bytes,
-        jobs.c.quota_key,
-        jobs.c.native_ids,
-        jobs.c.idempotency_key,
-        jobs.c.idempotency_body,
-        jobs.c.job_info,
-    )
+_READ: Final = Prepared(select(*JOB).where(_ONE, _STANDS))
+_READ_DOOMED: Final = Prepared(select(*JOB).where(_ONE))
+_SUMMARY: Final = Prepared(select(*SUMMARY).where(_ONE, _STANDS))
+
+
+class _Stored(NamedTuple):
+    """What a save has to know of the row that it replaces."""
+
+    version: int
+    phase: str
+    doomed: bool
+    created: int
+    bytes: int
+    quota_key: str
+    native_ids: str
+    idempotency_key: str | None
+    idempotency_body: str
+    job_info: str
+
+
+_STORED: Final = Prepared(
+    select(*(jobs.c[name] for name in _Stored._fields))
     .where(jobs.c.id == bindparam("job_id"))
     .with_for_update()
 )
-_ADD: Final = plain_insert(jobs).values(
+_add = plain_insert(jobs).values(
     {column.name: bindparam(column.name) for column in jobs.columns if column.name != "due"}
 )
-_ADD_DUE: Final = _ADD.values(due=clock())
-_EPOCH: Final = select(leases.c.epoch).where(leases.c.name == SUPERVISOR)
+_ADD: Final = Prepared(_add)
+_ADD_DUE: Final = Prepared(_add.values(due=clock()))
+_EPOCH: Final = Prepared(select(leases.c.epoch).where(leases.c.name == SUPERVISOR))
 _INFO: Final = select(jobs.c.job_info).where(_ONE)
-_NOTED: Final = Look(_INFO)
-_POKED: Final = Look(select(exists().where(pokes.c.job_id == bindparam("job_id"))))
+_NOTED: Final = Prepared(_INFO)
+_POKED: Final = Prepared(select(exists().where(pokes.c.job_id == bindparam("job_id"))))
 _KEPT: Final = ("id", "created", "idempotency_key", "idempotency_body", "job_info")
-_SAVE: Final = (
+_save = (
     update(jobs)
     .where(jobs.c.id == bindparam("at_id"), jobs.c.version == bindparam("at_version"))
     .values({name: bindparam(name) for name in jobs.columns.keys() if name not in _KEPT})
     .values(version=jobs.c.version + 1, due=null())
 )
-_SAVE_DUE: Final = _SAVE.values(due=clock() + bindparam("delay"))
+_SAVE: Final = Prepared(_save)
+_SAVE_DUE: Final = Prepared(_save.values(due=clock() + bindparam("delay")))
 
 
 class Jobs(Storage):
@@ -88,8 +95,8 @@ class Jobs(Storage):
         with self._database.writing() as connection:
             quotas.remember_key(connection, added)
             try:
-                connection.execute(_ADD_DUE if job.needs_supervisor else _ADD, values)
-            except exc.IntegrityError as error:
+                (_ADD_DUE if job.needs_supervisor else _ADD).change(connection, values)
+            except IntegrityError as error:
                 raise JobExists(f"a job {job.id!r} is stored already; take another id") from error
             if limits is not None:
                 quotas.check_hour(connection, job.quota_key, limits)
@@ -215,11 +222,12 @@ def _merged(stored: str, info: Mapping[str, str]) -> str:
     return dump({word: value for word, value in merged.items() if value != ""})
 
 
-def _stored(connection: Connection, job_id: str, expected: int) -> AnyRow:
+def _stored(connection: Connection, job_id: str, expected: int) -> _Stored:
     """What is stored, to be replaced. Raises `UnknownJob`, and `Conflict` for another version."""
-    row = connection.execute(_STORED, {"job_id": job_id}).one_or_none()
-    if row is None:
+    found = _STORED.row(connection, {"job_id": job_id})
+    if found is None:
         raise UnknownJob(job_id)
+    row = _Stored(*found)
     if row.version != expected:
         raise Conflict(
             f"job {job_id} was changed by somebody else: it has version {row.version}, not"
@@ -229,10 +237,10 @@ def _stored(connection: Connection, job_id: str, expected: int) -> AnyRow:
 
 
 def _check_epoch(connection: Connection, epoch: int) -> None:
-    newest = connection.execute(_EPOCH).scalar_one_or_none()
-    if newest is not None and newest > epoch:
+    newest = _EPOCH.row(connection, {})
+    if newest is not None and newest[0] > epoch:
         raise Conflict(
-            f"another supervisor has taken over (lease epoch {newest}, not {epoch}); leave the"
+            f"another supervisor has taken over (lease epoch {newest[0]}, not {epoch}); leave the"
             " jobs to it"
         )
 
@@ -242,14 +250,14 @@ def _replace(
 ) -> None:
     given = {"at_id": job.id, "at_version": expected, **values}
     if due is not None and job.needs_supervisor:
-        done = connection.execute(_SAVE_DUE, given | {"delay": round(due * SECOND)})
+        done = _SAVE_DUE.change(connection, given | {"delay": round(due * SECOND)})
     else:
-        done = connection.execute(_SAVE, given)
-    if done.rowcount != 1:
+        done = _SAVE.change(connection, given)
+    if done != 1:
         raise Conflict(f"job {job.id} was changed by somebody else; read it again")
 
 
-def _recount(connection: Connection, stored: AnyRow, job: Job, limits: Limits | None) -> None:
+def _recount(connection: Connection, stored: _Stored, job: Job, limits: Limits | None) -> None:
     was_active, was_bytes = int(Phase(stored.phase).active), stored.bytes
     if stored.quota_key != job.quota_key:
         quotas.count(connection, stored.quota_key, active=-was_active, size=-was_bytes)

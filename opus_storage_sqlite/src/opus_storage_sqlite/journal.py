@@ -29,7 +29,7 @@ from opus_core.backends import Storage
 from opus_core.errors import Gap
 from opus_core.job import ANYONE, Anyone, Change, DefinitionRef, Job, Phase
 from opus_storage_sqlite.clock import DAY, clock, instant
-from opus_storage_sqlite.engine import Database, Look, first
+from opus_storage_sqlite.engine import Database, Prepared, first
 from opus_storage_sqlite.tables import horizon, journal
 
 KEPT: Final = 30 * DAY
@@ -37,10 +37,16 @@ _TRIM_EVERY: Final = 64  # entries written
 _TRIM: Final = 256  # entries looked at then: more than come in between, so it catches up
 _ASK_EVERY: Final = 0.2  # [s] what other processes write is seen so late at most
 
-_INSERT: Final = insert(journal).values(time=clock()).returning(journal.c.seq)
+_written = (column for column in journal.columns.keys() if column not in ("seq", "time"))
+_INSERT: Final = Prepared(
+    insert(journal)
+    .values({name: bindparam(name) for name in _written})
+    .values(time=clock())
+    .returning(journal.c.seq)
+)
 _REMOVED: Final = select(func.max(horizon.c.seq)).where(horizon.c.name == "journal")
 _NEWEST: Final = select(func.coalesce(func.max(journal.c.seq), _REMOVED.scalar_subquery(), 0))
-_LAST: Final = Look(_NEWEST)
+_LAST: Final = Prepared(_NEWEST)
 _OLDEST: Final = (
     select(journal.c.seq, (journal.c.time < clock() - KEPT).label("old"))
     .order_by(journal.c.seq)
@@ -168,7 +174,7 @@ def write_changes(
 
 
 def _write(connection: Connection, values: Mapping[str, Any]) -> int:
-    return int(connection.execute(_INSERT, values).scalar_one())
+    return int(_INSERT.one(connection, values)[0])
 
 
 def _trim(connection: Connection) -> None:

@@ -14,21 +14,23 @@ from opus_core.backends import Limits
 from opus_core.errors import AlreadyAdded, LimitReached
 from opus_core.job import Job
 from opus_storage_sqlite.clock import DAY, HOUR, clock
-from opus_storage_sqlite.engine import insert
+from opus_storage_sqlite.engine import Prepared, insert
 from opus_storage_sqlite.tables import idempotency, journal, usage
 
 _SWEEP: Final = 20  # old keys removed at once: more than the one that comes in
 
-_new = insert(usage)
-_COUNT: Final = _new.on_conflict_do_update(
-    index_elements=[usage.c.quota_key],
-    set_={
-        "active": usage.c.active + _new.excluded.active,
-        "bytes": usage.c.bytes + _new.excluded.bytes,
-    },
-).returning(usage.c.active, usage.c.bytes)
+_new = insert(usage).values({name: bindparam(name) for name in usage.columns.keys()})
+_COUNT: Final = Prepared(
+    _new.on_conflict_do_update(
+        index_elements=[usage.c.quota_key],
+        set_={
+            "active": usage.c.active + _new.excluded.active,
+            "bytes": usage.c.bytes + _new.excluded.bytes,
+        },
+    ).returning(usage.c.active, usage.c.bytes)
+)
 
-_FORGET: Final = delete(usage).where(usage.c.quota_key == bindparam("quota_key"))
+_FORGET: Final = Prepared(delete(usage).where(usage.c.quota_key == bindparam("quota_key")))
 
 _CREATED_THIS_HOUR: Final = select(func.count()).select_from(
     select(journal.c.seq)
@@ -77,18 +79,18 @@ def count(
     if not (active or size or checks_active or limits.bytes is not None):
         return
     key = {"quota_key": quota_key}
-    now = connection.execute(_COUNT, key | {"active": active, "bytes": size}).one()
-    if now.active == now.bytes == 0:
-        connection.execute(_FORGET, key)  # or every address that ever asked would stay here
-    if checks_active and limits.active is not None and now.active > limits.active:
+    jobs_now, bytes_now = _COUNT.one(connection, key | {"active": active, "bytes": size})
+    if jobs_now == bytes_now == 0:
+        _FORGET.change(connection, key)  # or every address that ever asked would stay here
+    if checks_active and limits.active is not None and jobs_now > limits.active:
         raise LimitReached(
             f"{limits.active} jobs may be queued or running at once, and there are as many;"
             " wait for one to end, or abort one"
         )
-    if limits.bytes is not None and now.bytes > limits.bytes:
+    if limits.bytes is not None and bytes_now > limits.bytes:
         raise LimitReached(
             f"uploads and results may take {limits.bytes} bytes, and this would make them"
-            f" {now.bytes}; delete a job that is no longer needed"
+            f" {bytes_now}; delete a job that is no longer needed"
         )
 
 
