@@ -21,6 +21,8 @@ from opus_core.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
+_MANY: Final = 100  # connections
+_REST: Final = 5e-6  # [s] for each of them
 _LAST_ANSWERS: Final = 5.0  # [s] that requests under way have to be answered when it stops
 _MOST_FILES: Final = 65536
 _FILES_BESIDE: Final = 256  # open files that are no connections, and two for each thread
@@ -110,6 +112,10 @@ class Server:
         connections = self._connections()
         while not self._closing.is_set():
             wasyncore.loop(1.0, map=connections, use_poll=True, count=1)
+            # It looks at each of them whenever one thread has answered. Of thousands that takes
+            # longer than the answer, and the threads that answer need the interpreter as well.
+            if len(connections) > _MANY:
+                self._closing.wait(len(connections) * _REST)
         for listener in self._listeners():
             wasyncore.dispatcher.close(listener)
         deadline = time.monotonic() + _LAST_ANSWERS

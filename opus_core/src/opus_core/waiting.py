@@ -6,7 +6,7 @@ allows. A waiter costs no query while it waits: one thread follows the journal w
 waits, and wakes those whose job, or any of whose jobs, has changed. Changes made in this process
 wake them at once.
 
-Of many who are to wake, a few do, and the next ones when these have looked. A thousand threads
+Of many who are to wake one does, and the next one when that has looked. A thousand threads
 that wake together fight for Python's lock, and every other request waits until they are done.
 """
 
@@ -26,7 +26,7 @@ from opus_core.errors import Gap, OpusError
 log = logging.getLogger(__name__)
 
 _CYCLE = 1.0  # [s] between two looks at whether anybody still waits
-_AT_ONCE = 4  # waiters that are awake to look at what has changed
+_AT_ONCE = 1  # waiters that are awake to look at what has changed
 _LOOK = 1.0  # [s] after which one that is still looking keeps nobody asleep
 
 

@@ -35,7 +35,7 @@ from opus_storage_sqlite.tables import horizon, journal
 KEPT: Final = 30 * DAY
 _TRIM_EVERY: Final = 64  # entries written
 _TRIM: Final = 256  # entries looked at then: more than come in between, so it catches up
-_ASK_EVERY: Final = 0.2  # [s] what other processes write is seen so late at most
+_ASK_EVERY: Final = 0.1  # [s] what other processes write is seen so late at most
 
 _written = (column for column in journal.columns.keys() if column not in ("seq", "time"))
 _INSERT: Final = Prepared(
