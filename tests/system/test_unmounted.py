@@ -43,8 +43,9 @@ def test_nothing_is_concluded_from_a_folder_that_is_not_mounted(tmp_path):
         assert lost.status == 503, "it is not said that there is no such result"
         assert "is their file system mounted?" in lost.text
         new = one.create("ledger", {"ledger": str(tmp_path / "new")})
-        wait = {"WAIT": "3", "PHASE": "EXECUTING"}
-        one.get(f"{running}?" + "&".join(f"{key}={value}" for key, value in wait.items()))
+        assert one.get(f"{running}?WAIT=3&PHASE=EXECUTING").status == 200
+        for job in (early, running):
+            assert one.get(job, headers={"Accept": "text/html"}).status == 200
         assert one.phase(running) == "EXECUTING"
         assert one.phase(queued) in ("QUEUED", "EXECUTING")
         assert one.phase(new) == "QUEUED"

@@ -234,7 +234,7 @@ class Folders:
         `progress`; None if it says nothing that makes sense."""
         try:
             file, _ = self.open_file(job_id, "progress")
-        except NotFound:
+        except (NotFound, BackendUnavailable):
             return None
         with file:
             head = file.read(_LARGEST_PROGRESS).decode("utf-8", "replace")

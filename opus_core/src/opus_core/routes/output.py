@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 import bottle
 
-from opus_core.errors import NotFound, OpusError
+from opus_core.errors import BackendUnavailable, NotFound, OpusError
 from opus_core.folder import Folders
 from opus_core.job import Job, Parameter, Phase, Work
 from opus_core.routes import files
@@ -149,8 +150,11 @@ class Tail:
 
 
 def tail(asked: Asked, job: Job, which: str) -> Tail:
-    """The last 64 KiB of an output, from the beginning of a line, without terminal colours."""
-    file, size = _open_output(asked, job, which)
+    """The last 64 KiB of an output, from the beginning of a line, without terminal colours; empty
+    where it cannot be had just now, for there is more on a page."""
+    file: BinaryIO | None = None
+    with suppress(BackendUnavailable):
+        file, size = _open_output(asked, job, which)
     if file is None:
         return Tail(text="", size=0)
     with file:
