@@ -67,7 +67,7 @@ def in_doubt(site: Site) -> Job:
     site.cluster.broken["find"] = BackendUnavailable("down for maintenance")
     site.supervisor()
     job = site.job(BUSY)
-    eventually(lambda: site.cluster.calls["find"], "it was looked for")
+    eventually(lambda: site.cluster.sought[site.tag(job.id)], "it was looked for")
     return job
 
 

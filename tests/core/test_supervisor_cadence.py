@@ -13,7 +13,7 @@ from opus_core import lifecycle
 from opus_core.backends import Cause, Kind, Status
 from opus_core.errors import BackendUnavailable
 from opus_core.job import Phase, Work
-from opus_core.supervisor import poll
+from opus_core.supervisor import questions
 from opus_core.testing.memory import MemoryOptions
 from opus_core.testing.timing import eventually
 
@@ -79,7 +79,7 @@ def test_who_may_not_be_asked_about_at_once_is_heard_with_the_next_poll(site: Si
 
 
 def test_one_that_did_not_answer_is_asked_again_soon(site: Site, monkeypatch) -> None:
-    monkeypatch.setattr(poll, "_SILENCE", 0.5)
+    monkeypatch.setattr(questions, "_SILENCE", 0.5)
     site.job("sleep 60")
     site.supervisor()
     eventually(lambda: site.cluster.calls["get_status"] >= 3, "it is polled")

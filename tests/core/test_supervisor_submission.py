@@ -95,7 +95,7 @@ def test_what_was_not_submitted_is_submitted_again_after_two_looks(
     site.supervisor(manager=patient(site, visible_after))
     site.until_released(job, Phase.COMPLETED)
     assert site.cluster.calls["start"] == 2
-    assert site.cluster.calls["find"] == 2
+    assert site.cluster.sought[site.tag(job.id)] == 2
     assert site.runs() == 1
 
 

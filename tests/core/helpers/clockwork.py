@@ -179,7 +179,8 @@ class Clockwork:
                     acting._penalties.clear()
                     acting._dispatch()
                 acting._poller._next_look = 0.0
-                acting._poller._next_poll = 0.0 if part == "poll" else float("inf")
+                questions = acting._poller._questions
+                questions.next_poll = 0.0 if part == "poll" else float("inf")
                 acting._poller._turn()
         except Killed:
             self.answered.clear()

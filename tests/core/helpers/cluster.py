@@ -83,6 +83,7 @@ class Cluster:
         self.submissions: dict[str, Submission] = {}
         self.numbers = itertools.count(1)
         self.calls: Counter[str] = Counter()
+        self.sought: Counter[str] = Counter()  # tags, by `find`
         self.deleted: list[str] = []
         self.runs_at_once = True  # False: submissions stay QUEUED until `begin`
         self.down = False  # True: it cannot be asked or told anything
@@ -158,6 +159,7 @@ class SmallManager(Manager):
         return cluster.submit(task)
 
     def find(self, tags: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        self.cluster.sought.update(tags)
         self._called("find")
         visible = time.monotonic() - self.cluster.lag
         return {

@@ -7,20 +7,18 @@ import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 
-from opus_core import job as jobs
-from opus_core.backends import HealthState, Kind, Links, Live, Ref, Status, Task
+from opus_core.backends import Kind, Live, Status, Task
 from opus_core.errors import BackendUnavailable, OpusError, UnknownJob
 from opus_core.job import Job, Phase, Work
 from opus_core.supervisor.desk import Desk, pause
-from opus_core.supervisor.judge import WAITING, Judge, Statuses, refs_of
+from opus_core.supervisor.judge import Judge, Statuses, refs_of
+from opus_core.supervisor.questions import Questions
+from opus_core.supervisor.reasons import Reasons
 from opus_core.supervisor.tenure import NotActing
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 1000  # jobs judged together
-_SILENCE = 15.0  # [s] after which one that did not answer is asked again, if not polled later
-_PROBING = 5.0  # [s] for finding a folder that can be looked into, where not all can
-_REASONS = 200  # that a poll notes, so that many changing ones keep nobody from the storage
 
 _EXPECTED = {
     Kind.QUEUED: {Phase.QUEUED, Phase.SUSPENDED},
@@ -36,21 +34,15 @@ class Poller:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._judge = Judge(desk)
-        interval = desk.settings.poll_interval
-        self._interval = desk.manager.poll_interval if interval is None else interval
+        self._questions = Questions(desk)
+        self._reasons = Reasons(desk)
         self._wake = threading.Condition()
         self._asked: dict[str, bool] = {}  # and whether it is due
         self._events: set[str] = set()  # those of them that something has happened to
         self._stopping = False
-        self._next_poll = 0.0
         self._next_look = 0.0
-        self._asking = 0.0  # [s] that the cluster has taken to answer in this turn
-        self._next_question = 0.0  # that is not a poll
-        self._since = jobs.now()
-        self._state: HealthState | None = None
         self._unrecognised: set[str] = set()
         self._unanswered: set[str] = set()  # whose question had to wait for the next poll
-        self._reasons: dict[str, str] = {}  # why a job waits, as noted
         self._doubtful: set[str] = set()  # over or gone by the scheduler's word, but not yet ended
         self._thread = threading.Thread(target=self._run, name="opus-poll", daemon=True)
 
@@ -115,19 +107,13 @@ class Poller:
     def _pause(self) -> float:
         present = time.monotonic()
         if self._asked:
-            return min(self._next_look, self._next_poll) - present
-        return self._next_poll - present
+            return min(self._next_look, self._questions.next_poll) - present
+        return self._questions.next_poll - present
 
     def _turn(self) -> None:
-        if time.monotonic() >= self._next_poll:
-            self._asking = 0.0
-            try:
+        if time.monotonic() >= self._questions.next_poll:
+            with self._questions.poll():
                 self._poll()
-            finally:
-                # A scheduler that answers slowly is asked less: five times what it took, and not
-                # what our own storage took to save what it said.
-                rest = max(self._interval, self._rest_of(self._asking))
-                self._next_poll = time.monotonic() + rest
         with self._wake:
             asked = dict(list(self._asked.items())[:_AT_ONCE])
             events = self._events.intersection(asked)
@@ -146,30 +132,18 @@ class Poller:
                     self._asked |= dict.fromkeys(again, False)
                     self._events -= events - again
                 took = time.monotonic() - begin
-                rest = max(self._desk.settings.event_interval, min(took, self._interval))
+                rest = max(self._desk.settings.event_interval, min(took, self._questions.interval))
                 self._next_look = time.monotonic() + rest
                 if again:
-                    self._next_look = max(self._next_look, self._next_question)
-
-    # -- asking
-
-    def _rest_of(self, took: float) -> float:
-        """How long to leave the scheduler alone [s] after so long a question.
-
-        One that did not answer is asked again soon, however long that took: it may be back, and
-        much may have ended.
-        """
-        rest = 5 * took
-        return min(rest, _SILENCE) if self._state is HealthState.DOWN else rest
+                    self._next_look = max(self._next_look, self._questions.next)
 
     def _poll(self) -> None:
         lives = list(self._desk.storage.live())
         self._doubtful &= {live.id for live in lives}
         if not lives:
-            if self._state is not HealthState.OK or self._desk.doubt.is_set():
-                self._sound()
+            self._questions.sound()
             return
-        statuses = self._ask([live.ref for live in lives])
+        statuses = self._questions.ask([live.ref for live in lives])
         # Where the scheduler does not answer the folders still tell what has ended.
         news = {live.id for live in lives if self._is_news(live, statuses.get(live.ref))}
         unanswered, self._unanswered = self._unanswered, set()
@@ -181,56 +155,7 @@ class Poller:
         ids = list(dict.fromkeys(live.id for live in lives if live.id in news))
         for start in range(0, len(ids), _AT_ONCE):
             self._look(ids[start : start + _AT_ONCE], known, ask=False)
-        self._tell_why(lives, statuses, news)
-
-    def _tell_why(
-        self, lives: Sequence[Live], statuses: Mapping[Ref, Status], judged: Collection[str]
-    ) -> None:
-        """Note why jobs wait, of which nothing else has changed; the rest of very many later."""
-        left = _REASONS
-        waiting: dict[str, str] = {}
-        for live in lives:
-            status, old = statuses.get(live.ref), self._reasons.get(live.id, "")
-            if status is None:
-                waiting[live.id] = old
-            elif status.kind in WAITING:
-                waiting[live.id] = status.reason
-                if status.reason != old and live.id not in judged:
-                    if not left:
-                        waiting[live.id] = old
-                        continue
-                    left -= 1
-                    self._desk.storage.note(live.id, {"waiting": status.reason})
-        self._reasons = waiting
-
-    def _ask(self, refs: Sequence[Ref]) -> Mapping[Ref, Status]:
-        """One question for all; what was answered, which is not all if health says so."""
-        begin = time.monotonic()
-        try:
-            statuses: Mapping[Ref, Status] = self._desk.manager.get_status(refs)
-        except BackendUnavailable as error:
-            self._unhealthy(error.sentence)
-            return error.answers or {}
-        finally:
-            took = time.monotonic() - begin
-            self._asking += took
-            rest = max(self._desk.settings.event_interval, self._rest_of(took))
-            self._next_question = time.monotonic() + rest
-        self._healthy()
-        return statuses
-
-    def _sound(self) -> None:
-        """Where there is no job to ask about: does it answer at all?"""
-        self._desk.doubt.clear()
-        begin = time.monotonic()
-        try:
-            self._desk.manager.find([f"opus-{self._desk.data_dir.instance.word}-nobody"])
-        except BackendUnavailable as error:
-            self._unhealthy(error.sentence)
-        else:
-            self._healthy()
-        finally:
-            self._asking += time.monotonic() - begin
+        self._reasons.tell(lives, statuses, news)
 
     def _is_news(self, live: Live, status: Status | None) -> bool:
         if status is None:
@@ -276,9 +201,8 @@ class Poller:
         if not found:
             return
         try:
-            links = self._peek(list(tasks.values()))
-        except BackendUnavailable as error:
-            self._unhealthy(error.sentence)
+            links = self._questions.peek(list(tasks.values()))
+        except BackendUnavailable:
             for job in found:
                 if job.id in due or job.id in events:  # nobody tells of an event twice
                     self._put_off(job)
@@ -319,47 +243,16 @@ class Poller:
             else:
                 desk.trouble.past(job.id)
 
-    def _peek(self, tasks: Sequence[Task]) -> dict[str, Links]:
-        """The links of all; one folder that cannot be read must not hide the others."""
-        begin = time.monotonic()
-        unavailable: BackendUnavailable | None = None
-        self._desk.folders.check()
-        try:
-            return self._desk.manager.peek(tasks)
-        except BackendUnavailable as error:
-            unavailable = error
-        except Exception:
-            log.exception("folders could not be looked into together")
-        finally:
-            self._asking += time.monotonic() - begin
-        found: dict[str, Links] = {}
-        hidden: dict[str, str] = {}
-        for task in tasks if len(tasks) > 1 or unavailable is None else ():
-            try:
-                found |= self._desk.manager.peek([task])
-            except BackendUnavailable as error:
-                hidden[task.job_id] = error.sentence
-                if not found and time.monotonic() - begin > _PROBING:
-                    break  # it is the cluster that does not answer
-            except Exception:
-                log.exception("job=%s its folder could not be looked into", task.job_id)
-        if unavailable is not None and not found:
-            raise unavailable
-        for job_id, sentence in hidden.items():
-            log.warning("job=%s %s", job_id, sentence)
-        return found
-
     def _statuses(self, doubtful: Sequence[Job]) -> dict[str, Statuses]:
         """What the scheduler says of these, unless it was asked a moment ago: then they have to
         wait, as a poll has to after this question."""
         refs = {ref: job.id for job in doubtful for ref in refs_of(job)}
-        if not refs or time.monotonic() < self._next_question:
+        if not refs or not self._questions.may_ask:
             self._unanswered.update(refs.values())
             return {}
         known: dict[str, Statuses] = {}
-        for ref, status in self._ask(list(refs)).items():
+        for ref, status in self._questions.ask_between(list(refs)).items():
             known.setdefault(refs[ref], {})[ref.native_id] = status
-        self._next_poll = max(self._next_poll, self._next_question)
         return known
 
     def _stumble(self, job: Job, *, due: bool) -> None:
@@ -373,18 +266,3 @@ class Poller:
             self._desk.change(job, lambda job: job, due=pause(0))
         except UnknownJob:
             return
-
-    # -- health
-
-    def _healthy(self) -> None:
-        self._say(HealthState.OK, f"the {self._desk.manager.name} manager answers")
-
-    def _unhealthy(self, sentence: str) -> None:
-        self._say(HealthState.DOWN, f"the {self._desk.manager.name} manager: {sentence}")
-
-    def _say(self, state: HealthState, sentence: str) -> None:
-        if state is self._state:
-            return
-        self._state, self._since = state, jobs.now()
-        self._desk.say("manager", state, sentence, self._since)
-        log.log(logging.INFO if state is HealthState.OK else logging.WARNING, "%s", sentence)
