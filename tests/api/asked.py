@@ -119,9 +119,19 @@ class Jobs:
         def created() -> str | None:
             answer = self._site.post(f"/rest/{name}", fields, headers=as_(user))
             assert answer.status in (303, 429), answer.text
+            if answer.status == 429:
+                self._make_room(user)
             return answer.location
 
         return eventually(created)
+
+    def _make_room(self, user: str) -> None:
+        """Remove the naps that somebody had and that were changed since, or were made at random."""
+        site, headers = self._site, as_(user)
+        answer = site.get("/rest/nap?PHASE=EXECUTING&PHASE=QUEUED", headers=headers)
+        for job in re.findall(r'<uws:jobref id="(\w+)"', answer.text):
+            if f"nap/{job}" not in self._paths.values():
+                site.request("DELETE", f"/rest/nap/{job}", headers=headers)
 
 
 def as_(user: str) -> dict[str, str]:
