@@ -38,6 +38,8 @@ _KINDS = (
     "archived",
     "foreign",
 )
+_NAMES = ("say", "fail", "nap")
+_LIVELY = "&".join(f"PHASE={phase}" for phase in ("QUEUED", "EXECUTING", "HELD", "SUSPENDED"))
 _STOCK = 30  # archived jobs made at once: that takes the supervisor some seconds
 _ACTIVE = 6  # jobs of one user
 
@@ -67,7 +69,7 @@ class Jobs:
     def remove(self) -> None:
         """Leave nothing that runs."""
         site, naps = self._site, []
-        for name in ("say", "fail", "nap"):
+        for name in _NAMES:
             for headers in map(as_, USERS):
                 for job in re.findall(
                     r'<uws:jobref id="(\w+)"', site.get(f"/rest/{name}", headers=headers).text
@@ -126,12 +128,14 @@ class Jobs:
         return eventually(created)
 
     def _make_room(self, user: str) -> None:
-        """Remove the naps that somebody had and that were changed since, or were made at random."""
+        """Remove what somebody has that is not over, but for what is one of the kinds: it was
+        changed since, as to wait for an input that never comes, or made at random."""
         site, headers = self._site, as_(user)
-        answer = site.get("/rest/nap?PHASE=EXECUTING&PHASE=QUEUED", headers=headers)
-        for job in re.findall(r'<uws:jobref id="(\w+)"', answer.text):
-            if f"nap/{job}" not in self._paths.values():
-                site.request("DELETE", f"/rest/nap/{job}", headers=headers)
+        for name in _NAMES:
+            answer = site.get(f"/rest/{name}?{_LIVELY}", headers=headers)
+            for job in re.findall(r'<uws:jobref id="(\w+)"', answer.text):
+                if f"{name}/{job}" not in self._paths.values():
+                    site.request("DELETE", f"/rest/{name}/{job}", headers=headers)
 
 
 def as_(user: str) -> dict[str, str]:
