@@ -46,6 +46,13 @@ def each(request: pytest.FixtureRequest) -> Stage:
     return found
 
 
+@pytest.fixture(params=[FAR, pytest.param(NEAR, marks=pytest.mark.slow)])
+def either(request: pytest.FixtureRequest) -> Stage:
+    """The same for tests that wait for long; make soak runs them on the near one, too."""
+    found: Stage = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture
 def ledger(cluster: Cluster, request: pytest.FixtureRequest) -> Path:
     """A file that says how often a script has run; jobs of every account may write there."""

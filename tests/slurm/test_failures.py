@@ -24,7 +24,7 @@ BACK = 90.0  # [s] for what waits until the other side is asked again
 
 @pytest.fixture(autouse=True)
 def _repaired(request):
-    shared = {"cluster", "near", "far", "each"}.intersection(request.fixturenames)
+    shared = {"cluster", "near", "far", "each", "either"}.intersection(request.fixturenames)
     one = request.getfixturevalue("cluster") if shared else None
     yield
     if one is not None:
@@ -84,25 +84,25 @@ def paused(cluster, name):
         cluster.cont(name)
 
 
-def test_a_controller_that_is_down_stops_nothing_for_good(each, ledger):
-    running = each.work("sleep 8", ledger)
-    waiting = each.work(ledger=ledger, slurm_partition="down")
-    each.runs(running)
-    each.waits(waiting, "QUEUED", "its partition is closed")
+def test_a_controller_that_is_down_stops_nothing_for_good(either, ledger):
+    running = either.work("sleep 8", ledger)
+    waiting = either.work(ledger=ledger, slurm_partition="down")
+    either.runs(running)
+    either.waits(waiting, "QUEUED", "its partition is closed")
     time.sleep(5)  # it forgets its last seconds when it is killed
-    with killed(each.cluster, "ctld"):
-        told(each, "the slurm manager", "the controller of SLURM does not answer")
-        late = each.work(ledger=ledger)
-        each.waits(late, "QUEUED", "the cluster does not answer")
-        page = each.site.get(late, headers={"Accept": "text/html"}).text
+    with killed(either.cluster, "ctld"):
+        told(either, "the slurm manager", "the controller of SLURM does not answer")
+        late = either.work(ledger=ledger)
+        either.waits(late, "QUEUED", "the cluster does not answer")
+        page = either.site.get(late, headers={"Accept": "text/html"}).text
         assert "the cluster does not answer" in page
-        assert each.site.phase(waiting) == "QUEUED"
+        assert either.site.phase(waiting) == "QUEUED"
         # The script ends, and its wrapper says so to us and to the folder.
-        each.ends(running, "COMPLETED")
-    well(each)
-    each.ends(late, "COMPLETED", seconds=BACK)
-    each.scontrol("update", f"jobid={each.native(waiting)}", "partition=main")
-    each.ends(waiting, "COMPLETED", seconds=BACK)
+        either.ends(running, "COMPLETED")
+    well(either)
+    either.ends(late, "COMPLETED", seconds=BACK)
+    either.scontrol("update", f"jobid={either.native(waiting)}", "partition=main")
+    either.ends(waiting, "COMPLETED", seconds=BACK)
     assert lines(ledger) == 3
 
 
@@ -157,20 +157,20 @@ def test_without_the_accounting_only_what_has_left_the_queue_has_to_wait(near, l
     assert lines(ledger) == 1
 
 
-def test_munge_that_is_down_is_named(each, ledger):
-    running = each.work("sleep 2", ledger)
-    each.runs(running)
-    with stopped(each.cluster, "munge"):
-        told(each, "munge does not work on that machine")
-        late = each.work(ledger=ledger)
-        each.waits(late, "QUEUED", "the cluster does not answer", "authentication")
-        each.ends(running, "COMPLETED")
-    each.ends(late, "COMPLETED", seconds=BACK)
-    well(each)
+def test_munge_that_is_down_is_named(either, ledger):
+    running = either.work("sleep 2", ledger)
+    either.runs(running)
+    with stopped(either.cluster, "munge"):
+        told(either, "munge does not work on that machine")
+        late = either.work(ledger=ledger)
+        either.waits(late, "QUEUED", "the cluster does not answer", "authentication")
+        either.ends(running, "COMPLETED")
+    either.ends(late, "COMPLETED", seconds=BACK)
+    well(either)
     assert lines(ledger) == 2
 
 
-@pytest.mark.parametrize("harm", [paused, killed])
+@pytest.mark.parametrize("harm", [pytest.param(paused, marks=pytest.mark.slow), killed])
 def test_a_login_node_that_hangs_or_dies_holds_up_but_loses_nothing(far, ledger, harm):
     running = far.work("sleep 3; echo said", ledger)
     far.runs(running)
