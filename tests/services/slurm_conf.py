@@ -82,6 +82,7 @@ AccountingStorageHost=127.0.0.1
 AccountingStoragePort={ports["dbd"]}
 AccountingStoragePass={folder}/run/munge.socket
 AccountingStoreFlags=job_comment
+TrackWCKey=yes
 """.splitlines()
     own = re.findall(r"(?m)^(\w+)=", one.extra_conf)
     lines = [line for line in lines if line.partition("=")[0] not in own]
@@ -132,6 +133,7 @@ StorageHost=localhost
 StorageUser=root
 StorageLoc=slurm_acct_db
 CommitDelay=1
+TrackWCKey=yes
 """
 
 

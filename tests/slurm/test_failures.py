@@ -6,16 +6,27 @@ Every test says what is away in a `with`, which brings it back.
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from statistics import quantiles
 
 import pytest
 
 from servers import eventually
 from services.slurm_fixture import slurm_cluster
-from slurm.sites import FAR, NEAR, PATIENCE, lines, manager, reachable, stage, supervisor
+from slurm.sites import (
+    FAR,
+    NEAR,
+    PATIENCE,
+    id_of,
+    lines,
+    manager,
+    reachable,
+    stage,
+    supervisor,
+)
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -285,6 +296,7 @@ def test_an_id_that_was_given_to_somebody_else_is_not_asked_about_nor_cancelled(
 
 
 def test_what_has_left_the_queue_is_told_by_the_accounting():
+    """Also where our clock was most of a day before or behind the cluster's."""
     with (
         slurm_cluster(nodes=1, min_job_age=2) as one,
         stage(one, NEAR, supervisor=supervisor(grace="60")) as near,
@@ -301,6 +313,12 @@ def test_what_has_left_the_queue_is_told_by_the_accounting():
         one.run("scancel", "--name", near.name(cancelled))
         one.run("scancel", "--name", near.name(running), "--signal=KILL", "--full")
         eventually(lambda: not one.run("squeue", "-h", "-t", "all").stdout, BACK, 0.5)
+        with closing(sqlite3.connect(near.site.folder / "base/opus.sqlite")) as database, database:
+            for job, hours in ((cancelled, 20), (running, -20)):
+                database.execute(
+                    "UPDATE jobs SET submitted_at = submitted_at + ? WHERE id = ?",
+                    (hours * 3600 * 10**6, id_of(job)),
+                )
         near.site.serve()
         near.ends(cancelled, "ABORTED", "cancelled on the cluster (the cluster says: CANCELLED")
         near.ends(running, "ABORTED", "cancelled on the cluster")

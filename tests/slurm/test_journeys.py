@@ -217,22 +217,31 @@ def test_what_a_description_sets_is_used(near):
     near.ends(job, "COMPLETED")
 
 
-def test_the_account_of_an_owner_is_charged(cluster, tmp_path, monkeypatch):
+def test_the_account_and_the_key_of_an_owner_are_charged(cluster, tmp_path, monkeypatch):
     """Names of users come from a web server in front, which is not here."""
     monkeypatch.setenv("SLURM_CONF", str(cluster.conf))
     for account in ("common", "stars"):
         cluster.run("sacctmgr", "-i", "add", "account", account)
         cluster.run("sacctmgr", "-i", "add", "user", "root", f"account={account}")
-    options = SlurmOptions(account="common", accounts={"ann": "stars"}, partition="down")
+    cluster.run("sacctmgr", "-i", "add", "user", "root", "wckeys=survey")
+    options = SlurmOptions(
+        account="common",
+        accounts={"ann": "stars"},
+        wckeys={"ann": "survey"},
+        partition="down",
+    )
     manager, desk = SlurmManager(options), Desk(tmp_path)
     charged = {}
     for owner in ("ann", "bob", None):
         task = replace(desk.task("true"), owner=owner)
         native_id = manager.start(task)
-        query = ("squeue", "-h", "-j", native_id, "-o", "%a")
+        query = ("squeue", "-h", "-j", native_id, "-o", "%a %w")
         charged[owner] = cluster.run(*query).stdout.strip()
         manager.abort(replace(task.ref, native_id=native_id))
-    assert charged == {"ann": "stars", "bob": "common", None: "common"}
+    # What begins with a star is the default of the account on the cluster.
+    assert charged.pop("ann") == "stars survey"
+    for account, _, key in (told.partition(" ") for told in charged.values()):
+        assert (account, key.lstrip("(")[:1]) in {("common", "*"), ("common", "n")}, charged
 
 
 def test_the_job_says_where_it_ran(each):
