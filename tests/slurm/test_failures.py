@@ -181,7 +181,8 @@ def test_munge_that_is_down_is_named(either, ledger):
     assert lines(ledger) == 2
 
 
-@pytest.mark.parametrize("harm", [pytest.param(paused, marks=pytest.mark.slow), killed])
+@pytest.mark.slow  # tests/manager_slurm/test_connection.py does the same to the connection alone
+@pytest.mark.parametrize("harm", [paused, killed])
 def test_a_login_node_that_hangs_or_dies_holds_up_but_loses_nothing(far, ledger, harm):
     running = far.work("sleep 3; echo said", ledger)
     far.runs(running)
@@ -201,6 +202,7 @@ def test_a_login_node_that_hangs_or_dies_holds_up_but_loses_nothing(far, ledger,
     assert lines(ledger) == 2
 
 
+@pytest.mark.slow  # so is this one, by test_connection.py
 def test_a_host_key_that_has_changed_is_named_until_it_is_trusted(far, ledger):
     running = far.work("sleep 600")
     far.runs(running)
