@@ -28,7 +28,7 @@ from slurm.sites import (
     supervisor,
 )
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]  # run by make soak
 
 BACK = 90.0  # [s] for what waits until the other side is asked again
 
