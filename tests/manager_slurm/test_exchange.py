@@ -12,7 +12,7 @@ from opus_manager_slurm.exchange import answer, exchange
 
 
 def test_what_a_command_prints_and_how_it_ends():
-    found = answer(["bash", "-c", "cat; echo oops >&2; exit 3"], feed=[b"a", b"b"], seconds=10)
+    found = answer(["bash", "-c", "cat; echo oops >&2; exit 3"], feed=[b"a", b"", b"b"], seconds=10)
     assert (found.code, found.stdout, found.stderr) == (3, b"ab", b"oops\n")
 
 

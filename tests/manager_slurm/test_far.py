@@ -95,6 +95,21 @@ def test_a_stream_that_is_cut_off_leaves_nothing(job, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_stream_that_is_cut_off_between_two_files_leaves_nothing(job, tmp_path):
+    """tar would be content with what has come."""
+    there = tmp_path / "root" / "tag"
+    there.parent.mkdir()
+    pieces = list(packed(job))
+    for count in range(1, len(pieces) - 1):
+        stream = pieces[:count]
+        code, _, _ = call(
+            "start", "10", ["touch", str(tmp_path / "ran")], str(there), "", stream=stream
+        )
+        assert code == 75, f"after {count} of {len(pieces)} pieces"
+        assert list(there.parent.iterdir()) == []
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_second_start_changes_nothing_there(job, tmp_path):
     there = tmp_path / "tag"
     start(there, job)

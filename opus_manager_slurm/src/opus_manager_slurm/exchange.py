@@ -89,7 +89,9 @@ def exchange(
     except OSError as error:
         raise BackendUnavailable(f"{argv[0]} cannot be run: {error.strerror}") from error
     try:
-        stderr = _converse(process, iter(feed), take, _Patience(argv[0], seconds, quiet))
+        # An empty piece is not the end.
+        pieces = filter(None, feed)
+        stderr = _converse(process, pieces, take, _Patience(argv[0], seconds, quiet))
         return process.wait(), stderr
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -76,6 +76,11 @@ start() {
       rm -rf -- "$part"
       finish 75 "$said"
     }
+    # A connection that is cut off between two files leaves tar content with what has come.
+    rm -- "$part/.whole" 2>/dev/null || {
+      rm -rf -- "$part"
+      finish 75 'the folder of the job came only in part'
+    }
     said=$(mv -T -- "$part" "$folder" 2>&1) || {
       rm -rf -- "$part"
       [[ -d $folder ]] || finish 75 "$said"

@@ -17,6 +17,10 @@ _PIECE: Final = 2**18  # [byte]
 _KEPT_BACK: Final = (".fetched",)  # what this module itself leaves in a folder
 
 
+WHOLE: Final = ".whole"
+"""The last file of a stream, by which the other side knows that nothing was cut off."""
+
+
 def packed(folder: Path) -> Iterator[bytes]:
     """The folder as tar, read as it is sent: no copy is made."""
     for at, folders, names in os.walk(folder):
@@ -32,6 +36,8 @@ def packed(folder: Path) -> Iterator[bytes]:
                 yield info.tobuf(tarfile.GNU_FORMAT)
             elif path.is_file():
                 yield from _file(info, path)
+    # tar takes a stream that is cut off between two files for a whole one.
+    yield tarfile.TarInfo(WHOLE).tobuf(tarfile.GNU_FORMAT)
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
