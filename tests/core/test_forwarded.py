@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core import wsgi
 from opus_core.backends import Limits
-from opus_core.forwarded import Networks, Proxies
+from opus_core.forwarded import FORWARDED, Networks, Proxies
 
 PROXY, CLIENT = "192.0.2.7", "198.51.100.1"  # the first is where core.wsgi calls from
 
@@ -50,6 +50,7 @@ def test_nobody_else_is(trusted):
         "wsgi.url_scheme": "http",
         "HTTP_HOST": "inner:8080",
         "SCRIPT_NAME": "",
+        FORWARDED: True,  # so that nobody takes it for a connection within this machine
     }
 
 

@@ -31,7 +31,7 @@ LINES = (
         "pacing",
         "fetching",
     ),
-    ("config", "controls", "heavy", "intake", "drafts", "offers", "validation"),
+    ("access", "config", "controls", "heavy", "intake", "drafts", "offers", "validation"),
     ("plugins", "definitions", "wrapper", "lifecycle", "datadir", "logs"),
     ("folder",),
     ("auth", "waiting"),

@@ -16,6 +16,8 @@ from lxml import etree
 from json_jdl import JsonJdl
 from opus_core import job as jobs
 from opus_core import routes
+from opus_core.auth.audit import Audit
+from opus_core.auth.people import People
 from opus_core.auth.policy import Policy
 from opus_core.backends import SUPERVISOR, Health, HealthState, Limits
 from opus_core.datadir import open_data_dir
@@ -173,6 +175,7 @@ class Site:
 
     parts: routes.Parts
     storage: MemoryStorage
+    people: People
 
     def app(self, **changes):
         return routes.make_app(replace(self.parts, **changes))
@@ -239,7 +242,8 @@ def site(folder, *, run_options=(), limits=None, wait=5):
         catalogue.publish(definition, "test")
     folders = Folders(folder / "jobs")
     watcher = Watcher(storage, slots=8, per_user=4)
-    policy = Policy(anonymous=True, anonymous_list=True)
+    policy = Policy(anonymous=True, anonymous_list=True, access=catalogue.access.of)
+    people = People(storage, storage.accounts(), secret=data_dir.secret, passwords=True)
     service = JobService(
         storage=storage,
         catalogue=catalogue,
@@ -249,6 +253,7 @@ def site(folder, *, run_options=(), limits=None, wait=5):
         settings=Jobs(max_wait=wait),
         limits=limits or Limits(),
         policy=policy,
+        audit=Audit(storage),
         manager="none",
         can_resume=False,
         run_options=run_options,
@@ -260,10 +265,11 @@ def site(folder, *, run_options=(), limits=None, wait=5):
         storage=storage,
         policy=policy,
         authenticate=lambda request: None,
+        people=people,
         jdl=jdl,
     )
     try:
-        yield Site(parts, storage)
+        yield Site(parts, storage, people)
     finally:
         watcher.close()
         MemoryStorage.forget(universe)

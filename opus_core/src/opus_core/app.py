@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 
 import bottle
 
 import opus_core
 from opus_core import hosts, routes
+from opus_core.auth.audit import Audit
+from opus_core.auth.people import People
 from opus_core.auth.policy import Policy
+from opus_core.auth.sessions import Lifetimes
 from opus_core.backends import Jdl, Limits, Manager, Storage
 from opus_core.config import Config
 from opus_core.datadir import DataDir, open_data_dir
@@ -50,6 +56,7 @@ class Opus:
     watcher: Watcher
     service: JobService
     policy: Policy
+    people: People | None
     _supervisors: list[Supervisor] = field(default_factory=list)
 
     def supervisor(self, event_url: str | None = None) -> Supervisor:
@@ -112,6 +119,7 @@ class Opus:
                 policy=self.policy,
                 jdl=self.jdl,
                 authenticate=self.registry.authenticate,
+                people=self.people,
                 handover=handover.parse(config.server.sendfile, self.folders.root),
                 origins=tuple(map(str.lower, config.server.cors_origins)),
                 base_url=config.base_url,
@@ -121,6 +129,7 @@ class Opus:
                 job_servers=config.auth.job_servers,
                 private=private,
                 proxies=config.server.trusted_proxies,
+                user_header=config.auth.user_header,
                 places=self._places(),
             )
         )
@@ -170,7 +179,13 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
     catalogue.look()  # without it nothing could be shown, and nobody would be told
     folders = _job_folders(config, storage)
     watcher = Watcher(storage, slots=config.wait_slots, per_user=config.wait_per_user)
-    policy = Policy(anonymous=config.anonymous, anonymous_list=config.anonymous_list)
+    policy = Policy(
+        anonymous=config.anonymous,
+        anonymous_list=config.anonymous_list,
+        publishers_publish=config.auth.publishers_publish,
+        access=catalogue.access.of,
+    )
+    people = _people(config, storage, data_dir)
     jobs = config.jobs
     opus: Opus | None = None
     service = JobService(
@@ -186,6 +201,7 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
             bytes=jobs.max_bytes_per_user,
         ),
         policy=policy,
+        audit=Audit(storage),
         manager=manager.name,
         can_resume=manager.can_resume,
         run_options=manager.run_options(manager.options),
@@ -204,8 +220,46 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
         watcher=watcher,
         service=service,
         policy=policy,
+        people=people,
     )
     return opus
+
+
+def _people(config: Config, storage: Storage, data_dir: DataDir) -> People | None:
+    """The accounts, where the storage keeps any."""
+    accounts = storage.accounts()
+    if accounts is None:
+        return None
+    auth = config.auth
+    return People(
+        storage,
+        accounts,
+        secret=data_dir.secret,
+        passwords=auth.passwords,
+        lifetimes=Lifetimes(
+            idle=timedelta(seconds=auth.session_idle),
+            longest=timedelta(seconds=auth.session_max),
+        ),
+    )
+
+
+@contextmanager
+def opened_people(config: Config) -> Iterator[People]:
+    """The accounts alone, for commands that need no manager. Raises `ConfigError` if the storage
+    keeps none."""
+    registry = Registry()
+    registry.discover(config.plugins.disabled)
+    storage = registry.storage(config)
+    data_dir = open_data_dir(config.data_dir)
+    storage.check()
+    storage.prepare()
+    try:
+        people = _people(config, storage, data_dir)
+        if people is None:
+            raise ConfigError(f"the {storage.name} storage keeps no accounts")
+        yield people
+    finally:
+        storage.close()
 
 
 def _job_folders(config: Config, storage: Storage) -> Folders:

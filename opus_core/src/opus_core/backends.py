@@ -819,7 +819,7 @@ class User:
 
     name: str | None  # None: anonymous
     roles: frozenset[str] = frozenset()
-    scopes: frozenset[str] = frozenset()
+    scopes: frozenset[str] | None = None  # what a token was given of them; None: everything
     address: str = ""
 
     @property

@@ -80,6 +80,11 @@ class Config:
 
     def __post_init__(self) -> None:
         check_url("base_url", self.base_url)
+        if self.auth.user_header and not self.server.trusted_proxies:
+            raise ValueError(
+                "[auth] user_header counts of trusted proxies alone, and there are none; set"
+                " trusted_proxies in [server]"
+            )
 
     @property
     def jobs_folder(self) -> Path:

@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from opus_core.access import AccessLists
 from opus_core.backends import Bundle, Jdl
 from opus_core.below import Below
 from opus_core.definition import DEFINITION_NAME, JobDefinition, check_definition
@@ -89,6 +90,7 @@ class Catalogue:
         self._folder = folder
         self._shelf = Shelf(jdl, readers)
         self._drafts = Drafts(folder, self._shelf)
+        self.access = AccessLists(folder)
         self._cache: OrderedDict[DefinitionRef, JobDefinition] = OrderedDict()
         self._lock = threading.Lock()  # of the cache
         self._states: dict[str, tuple[_Print, State]] = {}  # with the file they were read from

@@ -2,7 +2,8 @@
 
 `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `-Prefix` become what a server without a proxy
 would have put into the environ, so that nothing else has to know of them. What is malformed is as
-good as not sent: a proxy writes it, and a client can do nothing about it.
+good as not sent: a proxy writes it, and a client can do nothing about it. So does the one header in
+which a proxy names the user, if a site has one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ _HEADERS: Final = tuple(
 )
 HOST_BY_PROXY: Final = "opus.host_by_proxy"
 """In the environ of a request whose Host is what a trusted proxy said."""
+FROM_HEADER: Final = "opus.user_from_header"
+"""In the environ of a request whose REMOTE_USER is what a trusted proxy said in a header."""
+FORWARDED: Final = "opus.forwarded"
+"""In the environ of a request that has come through a proxy, but none that is trusted."""
 
 _MOST: Final = 100  # addresses of one request
 _WITH_PORT: Final = re.compile(r"(?:\[([^\]]*)\]|([0-9.]+))(?::[0-9]{1,5})?")
@@ -51,8 +56,10 @@ class Networks:
 class Proxies:
     """Those that are trusted."""
 
-    def __init__(self, entries: Iterable[str]) -> None:
+    def __init__(self, entries: Iterable[str], user_header: str | None = None) -> None:
+        """`user_header`: in which they name the user; it counts of nobody else."""
         self._trusted = Networks(entries)
+        self._user = f"HTTP_{user_header.upper().replace('-', '_')}" if user_header else ""
 
     def seen_through(self, environ: Mapping[str, Any]) -> dict[str, Any]:
         """The environ as if the client had called this server itself.
@@ -62,8 +69,14 @@ class Proxies:
         """
         seen = dict(environ)
         said = {name: str(seen.pop(name, "")) for name in _HEADERS}
+        user = str(seen.pop(self._user, ""))
         if str(environ.get("REMOTE_ADDR") or "") not in self._trusted:
+            if any(said.values()):
+                seen[FORWARDED] = True
             return seen
+        if user and not seen.get("REMOTE_USER"):
+            seen["REMOTE_USER"] = user
+            seen[FROM_HEADER] = True
         address, hops = self._client(said["HTTP_X_FORWARDED_FOR"])
         if address is not None:
             seen["REMOTE_ADDR"] = address

@@ -20,7 +20,7 @@ from opus_core.values import not_before, parse_instant, shown
 _WHOLE: Final = re.compile(r"(?P<sign>[+-]?)(?P<digits>[0-9]+)")
 LARGEST: Final = 2**31 - 1  # what xs:int and every storage can hold
 _STANDARD: Final = frozenset({"PHASE", "AFTER", "LAST"})
-_OURS: Final = frozenset({"CURSOR", "LIMIT", "BEFORE", "TEXT", "SORT"})
+_OURS: Final = frozenset({"CURSOR", "LIMIT", "BEFORE", "TEXT", "SORT", "OWNER"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Wait:
 
 def parse_query(pairs: Iterable[tuple[str, str]], *, extended: bool = True) -> JobQuery:
     """The filters of a job list (UWS 1.1 section 2.2.2.1): PHASE, which may stand several times,
-    AFTER and LAST; if `extended`, our own CURSOR, LIMIT, BEFORE, TEXT and SORT as well.
+    AFTER and LAST; if `extended`, our own CURSOR, LIMIT, BEFORE, TEXT, SORT and OWNER as well.
 
     SORT is `created`, `phase` or `ended`, with a hyphen before it for the reverse.
     """
@@ -56,7 +56,9 @@ def parse_query(pairs: Iterable[tuple[str, str]], *, extended: bool = True) -> J
     if "LIMIT" in given:
         query = replace(query, limit=_positive(given, "LIMIT"))
     if "TEXT" in given:
-        query = replace(query, text=_text(given["TEXT"]))
+        query = replace(query, text=_text(given, "TEXT"))
+    if "OWNER" in given:
+        query = replace(query, owner=_text(given, "OWNER") or None)
     if "SORT" in given:
         reverse, word = given["SORT"].startswith("-"), given["SORT"].removeprefix("-")
         query = replace(query, sort=_sort(word), reverse=reverse)
@@ -124,10 +126,10 @@ def _positive(given: dict[str, str], name: str) -> int:
     return number
 
 
-def _text(text: str) -> str:
-    if "\0" in text:
-        raise BadRequest("TEXT has a character in it that no text can hold")
-    return text
+def _text(given: dict[str, str], name: str) -> str:
+    if "\0" in given[name]:
+        raise BadRequest(f"{name} has a character in it that no text can hold")
+    return given[name]
 
 
 def _sort(word: str) -> Sort:

@@ -22,6 +22,7 @@ _MIB: Final = 1024**2
 _GIB: Final = 1024**3
 # A name as DNS has it; one whose last part is a number is an address, or a mistake in one.
 _HOST: Final = re.compile(r"(?:[\w-]{1,63}\.)*(?!\d+\.?$)[\w-]{1,63}\.?")
+_HEADER: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _SENDFILE: Final = re.compile(r"x-sendfile|x-accel-redirect:/(?:[A-Za-z0-9_.~-]+/)+")
 
 
@@ -231,9 +232,32 @@ class Auth:
     job_servers: tuple[str, ...] = option(
         (), "Addresses or networks of schedulers that may report events without a token."
     )
+    passwords: bool = option(
+        False,
+        "Whether users may have passwords here; without, they sign in by a token, by a one-time "
+        "link, or by the web server in front.",
+    )
+    user_header: str | None = option(
+        None,
+        'Header in which a proxy of trusted_proxies names the user, such as "X-Remote-User"; '
+        "absent: none does.",
+    )
+    session_idle: int = option(
+        4 * 3600, "Unused for so long, a browser's session ends.", unit="seconds", least=60
+    )
+    session_max: int = option(
+        7 * 86400, "So long after signing in it ends at latest.", unit="seconds", least=60
+    )
+    publishers_publish: bool = option(
+        False, "Whether publishers may publish descriptions themselves; false: admins do."
+    )
 
     def __post_init__(self) -> None:
         check_networks("job_servers", self.job_servers)
+        if self.user_header is not None and not _HEADER.fullmatch(self.user_header):
+            raise ValueError(
+                f'user_header: {self.user_header!r} is no name of a header, such as "X-Remote-User"'
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

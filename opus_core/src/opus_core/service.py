@@ -17,7 +17,9 @@ from datetime import datetime, timedelta
 
 from opus_core import hosts, lifecycle, validation
 from opus_core import job as jobs
+from opus_core.auth.audit import Audit
 from opus_core.auth.policy import Policy
+from opus_core.auth.remembered import Remembered
 from opus_core.backends import JobQuery, Limits, Storage, User
 from opus_core.datadir import DataDir
 from opus_core.definition import JobDefinition, ParameterDescription
@@ -55,6 +57,7 @@ _TRIES = 50  # a save lost to others; each means that somebody else got on with 
 _MOST_VALUES = 12_000  # of a job; some more than a request may bring, for there are defaults
 _MOST_TEXT = 3 * 2**20  # [characters] of a job's texts that are no files
 _PLACE_AGAIN = 5.0  # [s] after which a request that found no slot may find one
+_LOOKS = 600.0  # [s] of an admin's looks at another's job that are audited once
 _ABORT_WAIT = 2.0  # [s] the answer to ABORT waits to show the job over, never for the cluster
 
 
@@ -81,6 +84,7 @@ class JobService:
         settings: Jobs,
         limits: Limits,
         policy: Policy,
+        audit: Audit | None = None,
         manager: str,
         can_resume: bool,
         run_options: tuple[ParameterDescription, ...] = (),
@@ -96,6 +100,8 @@ class JobService:
         self._hosts = hosts.parse(settings.fetch_hosts)
         self._limits = limits
         self._policy = policy
+        self._audit = audit
+        self._looked: Remembered[tuple[str | None, str], None] = Remembered(seconds=_LOOKS)
         self._manager = manager
         self._can_resume = can_resume
         self.run_options = run_options
@@ -112,7 +118,7 @@ class JobService:
         Answers the job and whether it is new: a repeated request with the same Idempotency-Key
         and body answers the first one's job. Another body under the same key is a `Conflict`.
         """
-        self._policy.may_create(user)
+        self._policy.may_run(user, published.ref.name)
         request = validation.split(form, published.definition, self.run_options)
         if request.controls.phase not in (None, "RUN"):
             raise BadRequest("PHASE of a new job can only be RUN; leave it out to run it later")
@@ -327,6 +333,8 @@ class JobService:
         """PHASE=RUN. `NotAllowed` unless it is PENDING, or HELD where it can be resumed."""
 
         def rule(job: Job) -> Job:
+            if job.work is Work.NONE:
+                self._policy.may_run(user, job.definition.name)
             if job.work is Work.NONE and self._catalogue.is_withdrawn(job.definition.name):
                 raise NotAllowed(
                     f"{job.definition.name!r} has been withdrawn and takes no jobs any more"
@@ -337,13 +345,19 @@ class JobService:
             # The manager may have been changed since the job was created.
             return replace(wanted, manager=self._manager) if job.work is Work.NONE else wanted
 
-        return self._change(user, name, job_id, rule, limits=self._limits)
+        return self._change(user, name, job_id, rule, limits=self._limits, act="run")
 
     def abort(self, user: User, name: str, job_id: str) -> Job:
         """PHASE=ABORT, in any phase. Waits a moment for the end, so that most clients see it."""
         with self._watcher.waiter(job_id, user.quota_key) as waiter:
             deadline = time.monotonic() + _ABORT_WAIT
-            job = self._change(user, name, job_id, lambda job: lifecycle.abort(job, now=jobs.now()))
+            job = self._change(
+                user,
+                name,
+                job_id,
+                lambda job: lifecycle.abort(job, now=jobs.now()),
+                act="aborted",
+            )
             while not job.phase.over and waiter.wait(deadline - time.monotonic()):
                 try:
                     job = self._storage.read(job_id)
@@ -353,7 +367,13 @@ class JobService:
 
     def delete(self, user: User, name: str, job_id: str) -> Job:
         """DELETE: unknown to every client from now on; the supervisor clears up."""
-        return self._change(user, name, job_id, lambda job: lifecycle.doom(job, now=jobs.now()))
+        return self._change(
+            user,
+            name,
+            job_id,
+            lambda job: lifecycle.doom(job, now=jobs.now()),
+            act="deleted",
+        )
 
     def set_destruction(self, user: User, name: str, job_id: str, instant: datetime) -> Job:
         """DESTRUCTION, cut to what the site allows."""
@@ -405,13 +425,19 @@ class JobService:
         rule: Callable[[Job], Job],
         *,
         limits: Limits | None = None,
+        act: str = "changed",
     ) -> Job:
         """Read, apply the rule, save, until nobody was faster: the one way to change a job."""
         for _ in range(_TRIES):
             job = self._read(user, name, job_id)
+            self._policy.may_change(user, job)
             changed = rule(job)
             if changed == job:
                 return job
+            if self._audit is not None and self._policy.for_another(user, job):
+                self._audit.note(
+                    user.name, f"job {act}", job.id, address=user.address, more=f"of {job.owner}"
+                )
             try:
                 saved = self._storage.save(changed, expected=job.version, limits=limits)
             except Conflict:
@@ -465,7 +491,15 @@ class JobService:
     def _check(self, user: User, name: str, job: Job | JobSummary) -> None:
         if job.definition.name != name:
             raise UnknownJob(job.id)
-        self._policy.may_use(user, job)
+        self._policy.may_see(user, job)
+        if self._audit is not None and self._policy.for_another(user, job):
+            # Pages ask again and again; one look at a job is one act.
+            self._looked.get((user.name, job.id), lambda: self._note_look(user, job))
+
+    def _note_look(self, user: User, job: Job | JobSummary) -> None:
+        if self._audit is not None:
+            more = f"of {job.owner}"
+            self._audit.note(user.name, "job seen", job.id, address=user.address, more=more)
 
 
 def uploads_of(job: Job) -> list[Upload]:

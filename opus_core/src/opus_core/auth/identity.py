@@ -1,39 +1,105 @@
-"""Who is asking, and whether a foreign web page made their browser ask.
+"""Who is asking: the one place that knows all the ways to say so.
 
-In this order: the web server in front says so (REMOTE_USER), a plugin says so, nobody known.
+In this order: the web server in front has said so (REMOTE_USER, or the header of a trusted proxy,
+see `opus_core.forwarded`); credentials in `Authorization`, ours or a plugin's; the cookie of a
+browser's session; nobody known. Credentials that are wrong are never as good as none.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from opus_core.backends import RequestView, User
-from opus_core.errors import NotAllowed
+from opus_core.auth.origin import FOREIGN, SAFE
+from opus_core.auth.people import People
+from opus_core.auth.sessions import COOKIE, COOKIE_IN_PLAIN
+from opus_core.auth.tokens import is_token
+from opus_core.backends import RequestView, Session, User
+from opus_core.errors import NotAllowed, NotAuthenticated
+from opus_core.forwarded import FROM_HEADER
 
 Authenticate = Callable[[RequestView], User | None]
 
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-_PORTS: Final = {"http": 80, "https": 443}
+_COOKIE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-def identify(environ: Mapping[str, Any], authenticate: Authenticate) -> User:
-    """The user behind a request; somebody anonymous has only an address.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who is asking, and by which session, if by one."""
 
-    Raises `NotAuthenticated` if a plugin does, for credentials that are its own and wrong.
-    """
-    address = str(environ.get("REMOTE_ADDR") or "")
-    request = view(environ)
-    if request.remote_user is not None:
-        return User(name=request.remote_user, address=address)
-    user = authenticate(request)
-    if user is None:
-        return User(name=None, address=address)
-    return user if user.address else replace(user, address=address)
+    user: User
+    cookie: str = ""
+    session: Session | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Recognises callers. `people`: the accounts, where the storage keeps any."""
+
+    people: People | None
+    authenticate: Authenticate
+
+    def caller(
+        self, environ: Mapping[str, Any], *, private: bool, counts: Callable[[str], bool]
+    ) -> Caller:
+        """The one behind a request; somebody anonymous has only an address.
+
+        `private`: nobody can listen to the connection, so it may carry passwords and cookies;
+        `counts` says of a cookie's CSRF word whether this request was meant by its user.
+
+        Raises `NotAuthenticated` for credentials that are wrong, `NotAllowed` for an account that
+        is switched off.
+        """
+        request = view(environ)
+        address = request.remote_addr
+        user = self._named(request, private=private)
+        if user is not None:
+            return Caller(user=user if user.address else replace(user, address=address))
+        if self.people is not None and private:
+            cookie = cookie_of(environ)
+            found = self.people.by_cookie(cookie) if cookie else None
+            if found is not None and counts(self.people.sessions.csrf(cookie)):
+                user, session = found
+                return Caller(user=replace(user, address=address), cookie=cookie, session=session)
+            if found is not None and request.method not in SAFE:
+                # As somebody anonymous it might be done all the same, and nobody would know whose.
+                raise NotAllowed(FOREIGN)
+        return Caller(user=User(name=None, address=address))
+
+    def _named(self, request: RequestView, *, private: bool) -> User | None:
+        people = self.people
+        if request.remote_user is not None:
+            return self._vouched(User(name=request.remote_user))
+        credentials = request.headers.get("authorization", "")
+        if people is not None and credentials:
+            scheme, _, value = credentials.partition(" ")
+            if scheme.lower() == "bearer" and is_token(value.strip()):
+                return people.by_token(value.strip())
+            if scheme.lower() == "basic":
+                name, secret = _basic(value)
+                if is_token(secret):
+                    return people.by_token(secret, name)
+        user = self.authenticate(request)
+        if user is not None:
+            return self._vouched(user)
+        if not credentials:
+            return None
+        if people is not None and people.passwords and credentials.lower().startswith("basic "):
+            if not private:
+                raise NotAuthenticated(
+                    "a password is taken over https alone, and this one has been sent in plain"
+                    " text; change it"
+                )
+            return people.by_password(*_basic(credentials[6:]), address=request.remote_addr)
+        raise NotAuthenticated("nobody here knows these credentials; show a token of this server")
+
+    def _vouched(self, user: User) -> User:
+        return user if self.people is None else self.people.vouched(user)
 
 
 def view(environ: Mapping[str, Any]) -> RequestView:
@@ -55,6 +121,31 @@ def view(environ: Mapping[str, Any]) -> RequestView:
     )
 
 
+def cookie_of(environ: Mapping[str, Any]) -> str:
+    """The cookie of a session, or nothing. Of two of one name none is right: somebody on another
+    port or path may have set one."""
+    wanted = COOKIE if environ.get("wsgi.url_scheme") == "https" else COOKIE_IN_PLAIN
+    header = str(environ.get("HTTP_COOKIE", ""))
+    values = [
+        value.strip(' \t"')
+        for name, _, value in (part.partition("=") for part in header.split(";"))
+        if name.strip() == wanted
+    ]
+    return values[0] if len(values) == 1 and _COOKIE.fullmatch(values[0]) else ""
+
+
+def _basic(value: str) -> tuple[str, str]:
+    """Name and password (RFC 7617)."""
+    try:
+        text = base64.b64decode(value.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        text = ""
+    name, colon, secret = text.partition(":")
+    if not colon:
+        raise NotAuthenticated("the Basic credentials are malformed; send `user:token` in base64")
+    return name, secret
+
+
 def _remote_user(environ: Mapping[str, Any]) -> str | None:
     """Set by the web server only: a header of that name arrives as HTTP_REMOTE_USER."""
     try:
@@ -64,56 +155,12 @@ def _remote_user(environ: Mapping[str, Any]) -> str | None:
         raise NotAllowed("the name of the user is not in UTF-8") from error
     if _CONTROL.search(name):
         raise NotAllowed("the name of the user has control characters in it")
+    if "," in name and environ.get(FROM_HEADER):
+        # Servers join headers of one name so; the first may be the client's own.
+        raise NotAllowed("the header that names the user was sent twice; let the proxy replace it")
     return name or None
 
 
 def _decoded(text: object) -> str:
     """Text of a WSGI environ: bytes in the guise of latin-1 (PEP 3333), UTF-8 in truth."""
     return str(text or "").encode("latin-1", "replace").decode("utf-8", "replace")
-
-
-def check_origin(
-    environ: Mapping[str, Any],
-    host: str,
-    allowed: Collection[str] = (),
-    *,
-    anonymous: bool = False,
-) -> None:
-    """Refuse a change that a page of another site made a browser ask for: `NotAllowed`.
-
-    A browser sends along what its user has not typed: a password it remembers, a certificate, a
-    cookie, and the mere place in the network, which is all that an anonymous user of a server on
-    loopback needs. A bearer token is never sent along, so what carries one passes; and so do
-    clients that are no browsers, since they send neither of the two headers that are asked here.
-
-    `host` is this server's own, with the port where it is not the usual one. `*` among the
-    `allowed` origins lets any page ask for what an anonymous user may do, and nothing in the name
-    of somebody: a site that says so shares what the mere place in the network gives.
-    """
-    if environ.get("REQUEST_METHOD", "GET") in _SAFE:
-        return
-    if str(environ.get("HTTP_AUTHORIZATION", "")).lower().startswith("bearer "):
-        return
-    site = str(environ.get("HTTP_SEC_FETCH_SITE", "")).lower()
-    origin = str(environ.get("HTTP_ORIGIN", ""))
-    if site in ("same-origin", "none") or (not site and not origin):
-        return
-    if origin and (origin in allowed or (anonymous and "*" in allowed)):
-        return
-    # Another port or a sibling host is the same site, yet somebody else's page.
-    if site != "cross-site" and _host(origin) == _host(f"//{host}"):
-        return
-    raise NotAllowed(
-        "another web site made your browser ask for this, so it was not done; use this server's"
-        " own pages, or send a token"
-    )
-
-
-def _host(origin: str) -> tuple[str | None, int | None] | None:
-    """Host and port; the scheme is left out, for behind a proxy it is not known here."""
-    try:
-        parts = urlsplit(origin)
-        port = parts.port
-    except ValueError:
-        return None
-    return parts.hostname, None if port in (None, *_PORTS.values()) else port

@@ -5,7 +5,19 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Final
 
-from opus_core.commands import check, demo, init, jdl, plugins, run, serve, supervise
+from opus_core.commands import (
+    audit,
+    check,
+    demo,
+    init,
+    jdl,
+    plugins,
+    run,
+    serve,
+    supervise,
+    token,
+    user,
+)
 
 MODULES: Final[tuple[ModuleType, ...]] = (
     demo,
@@ -16,4 +28,7 @@ MODULES: Final[tuple[ModuleType, ...]] = (
     check,
     plugins,
     jdl,
+    user,
+    token,
+    audit,
 )

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from opus_core import process, sections
-from opus_core.app import examples, open_catalogue, open_opus
+from opus_core.app import examples, open_catalogue, open_opus, opened_people
 from opus_core.backends import SUPERVISOR, Storage
+from opus_core.commands.user import console, link
 from opus_core.config import Config, load
 from opus_core.datadir import INSTANCE_STREAM, open_data_dir
 from opus_core.errors import BadRequest, ConfigError
@@ -61,6 +62,9 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "folder", nargs="?", type=Path, help="where opus.toml shall be (default: ./opus-data)"
     )
     parser.add_argument("--user", help="system user that the folder shall belong to (as root)")
+    parser.add_argument(
+        "--admin", default="admin", metavar="NAME", help="name of the first admin (default: admin)"
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--adopt", action="store_true", help="the folder was moved here: it is still the same site"
@@ -101,14 +105,19 @@ def run(args: argparse.Namespace) -> int:
     if opened is not None:
         open_catalogue(config).install_examples(opened)
     open_opus(config).close()
+    with opened_people(config) as people:
+        people.add(console(), args.admin, roles=frozenset({"admin"}))
+        first = link(config, people, args.admin)
     if owner is not None:
         _give(folder, owner)
     print(f"{config_file} is written; every setting in it is explained there")
     print(f"start:   opus --config {config_file} serve")
     print(f"Apache:  include {folder / 'apache.conf'} and run")
     print(f"         opus --config {config_file} supervise")
-    print("sign-in: nobody is let in yet but users that the web server names (REMOTE_USER);")
-    print("         on a machine of your own, `anonymous = true` in [auth] lets everybody in")
+    print(f"sign-in: {args.admin} is the first admin; this link signs in once, within a day:")
+    print(f"         {first}")
+    print("         `opus user` makes further users, and further links; on a machine of your own,")
+    print("         `anonymous = true` in [auth] lets everybody run jobs")
     return 0
 
 

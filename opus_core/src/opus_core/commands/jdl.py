@@ -38,6 +38,16 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verb = verbs.add_parser("withdraw", help="take no new jobs of a name; publish undoes it")
     verb.add_argument("name", metavar="NAME")
 
+    verb = verbs.add_parser("access", help="show or say who may run a description")
+    verb.add_argument("name", metavar="NAME")
+    verb.add_argument(
+        "--allow",
+        action="append",
+        metavar="WHO",
+        help="`anyone`, `role ROLE` or `user NAME`, in place of those there are; several times for"
+        " several; an empty one for nobody but admins",
+    )
+
     verb = verbs.add_parser("export", help="write a published description to a file")
     verb.add_argument("name", metavar="NAME", help="or NAME@NUMBER, for an earlier version")
     verb.add_argument("--format", metavar="FORMAT", help="by default the one it is kept in")
@@ -67,9 +77,18 @@ def act(args: argparse.Namespace, catalogue: Catalogue) -> int:
         case "withdraw":
             catalogue.withdraw(args.name)
             print(f"{args.name} takes no new jobs; to undo it: opus jdl publish {args.name}")
+        case "access":
+            _access(catalogue, args.name, args.allow)
         case "export":
             _export(catalogue, args)
     return 0
+
+
+def _access(catalogue: Catalogue, name: str, allowed: list[str] | None) -> None:
+    catalogue.versions(name)  # or it says that there is none
+    lists = catalogue.access
+    access = lists.of(name) if allowed is None else lists.set(name, filter(None, allowed))
+    print("\n".join(access.entries) or "nobody but admins")
 
 
 def _list(catalogue: Catalogue, *, as_json: bool) -> None:

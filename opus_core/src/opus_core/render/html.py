@@ -53,6 +53,9 @@ class Frame:
     title: str
     version: str
     user: str | None = None
+    csrf: str = ""  # the word of a browser's session against CSRF; none: there is no session
+    accounts: bool = False  # somebody can sign in here
+    admin: bool = False
     notices: Sequence[str] = ()  # what keeps this server from running jobs
     refresh: int = 0  # [s] after which the page is read again; 0: it stays
     refresh_off: str = ""  # the address of the same page that stays, and back
@@ -71,7 +74,7 @@ class Output(Protocol):
 
 def catalogue(frame: Frame, definitions: Sequence[JobDefinition]) -> str:
     """All descriptions, each with its form and its jobs."""
-    return _render("catalogue.html", frame, definitions=definitions)
+    return render("catalogue.html", frame, definitions=definitions)
 
 
 def form(
@@ -87,7 +90,7 @@ def form(
     again: Job | None = None,
 ) -> str:
     """A form for a new job; `lost` names what has to be given once more."""
-    return _render(
+    return render(
         "form.html",
         frame,
         definition=definition,
@@ -115,7 +118,7 @@ def job_list(
     now: datetime,
 ) -> str:
     """One page of a job list. `filters`: in words, what keeps jobs off the list."""
-    return _render(
+    return render(
         "list.html",
         frame,
         name=name,
@@ -142,7 +145,7 @@ def job(
 ) -> str:
     """A job. `outputs`: title, address and end of each; `document`: its address as UWS."""
     info = dict(value.job_info)
-    return _render(
+    return render(
         "job.html",
         frame,
         job=value,
@@ -161,18 +164,19 @@ def job(
 
 def api(frame: Frame, info: Mapping[str, Any], chapters: Sequence[Chapter]) -> str:
     """What can be asked of this server."""
-    return _render("api.html", frame, info=info, chapters=chapters)
+    return render("api.html", frame, info=info, chapters=chapters)
 
 
-def error(frame: Frame, *, status: int, sentence: str, trace: str = "") -> str:
-    """What went wrong, and the way out."""
-    return _render(
+def error(frame: Frame, *, status: int, sentence: str, trace: str = "", sign_in: str = "") -> str:
+    """What went wrong, and the way out; `sign_in`: the address for whoever has to do that."""
+    return render(
         "error.html",
         frame,
         status=status,
         reason=HTTPStatus(status).phrase,
         sentence=sentence,
         trace=trace,
+        sign_in=sign_in,
     )
 
 
@@ -181,7 +185,8 @@ def _percent(said: str) -> int | None:
     return min(100, int(match[1])) if match else None
 
 
-def _render(template: str, frame: Frame, **values: object) -> str:
+def render(template: str, frame: Frame, **values: object) -> str:
+    """A page of ours."""
     return _environment().get_template(template).render(frame=frame, urls=frame.links, **values)
 
 

@@ -66,6 +66,23 @@ class Urls:
         """The same as a document, in `yaml` or `json`."""
         return f"{self.root}/openapi.{suffix}"
 
+    def sign_in(self, code: str = "", back: str = "") -> str:
+        """The page to sign in, that of a one-time link with its code; `back`: where from."""
+        path = f"{self.root}/signin" + (f"/{_segment(code)}" if code else "")
+        return f"{path}?BACK={_segment(back)}" if back else path
+
+    def sign_out(self) -> str:
+        """Where a session is ended."""
+        return f"{self.root}/signout"
+
+    def account(self, *parts: str) -> str:
+        """The page of one's own account, and what is below it."""
+        return "/".join((f"{self.root}/account", *map(_segment, parts)))
+
+    def admin(self, *parts: str) -> str:
+        """The pages for admins."""
+        return "/".join((f"{self.root}/admin", *map(_segment, parts)))
+
     def availability(self) -> str:
         """How this server is."""
         return f"{self.root}/availability"

@@ -19,12 +19,15 @@ from opus_core.definition import TAKEN_NAMES
 from opus_core.errors import NotFound, OpusError
 from opus_core.forwarded import Proxies
 from opus_core.routes import (
+    account,
+    admin,
     api,
     changes,
     creation,
     definitions,
     events,
     output,
+    signin,
     static,
     sync,
     uws,
@@ -85,6 +88,24 @@ ROUTES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] =
 )
 """Method, rule and function; HEAD goes where GET goes."""
 
+PAGES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] = (
+    ("GET", "/signin", signin.get_sign_in),
+    ("POST", "/signin", signin.post_sign_in),
+    ("GET", "/signin/<code>", signin.get_link),
+    ("POST", "/signin/<code>", signin.post_link),
+    ("POST", "/signout", signin.post_sign_out),
+    ("GET", "/account", account.get_account),
+    ("POST", "/account/tokens", account.post_token),
+    ("POST", "/account/tokens/<prefix>/revoke", account.post_revocation),
+    ("POST", "/account/password", account.post_password),
+    ("GET", "/admin/users", admin.get_users),
+    ("POST", "/admin/users", admin.post_users),
+    ("GET", "/admin/users/<user>", admin.get_user),
+    ("POST", "/admin/users/<user>", admin.post_user),
+    ("GET", "/admin/audit", admin.get_audit),
+)
+"""The same for pages that only people use; what programs use is in the OpenAPI document."""
+
 
 _TAKEN: Final = {"name": sorted(TAKEN_NAMES), "job_id": ["sync"]}
 """What stands for something else where a route has a variable of that name."""
@@ -95,7 +116,7 @@ def make_app(parts: Parts) -> bottle.Bottle:
     app = _Application(parts)
     for variable, words in _TAKEN.items():
         app.router.add_filter(variable, partial(_all_but, words))
-    for method, rule, function in ROUTES:
+    for method, rule, function in (*ROUTES, *PAGES):
         for variable in _TAKEN:
             rule = rule.replace(f"<{variable}>", f"<{variable}:{variable}>")
         app.route(rule, method, _answering(parts, function))
@@ -115,7 +136,7 @@ class _Application(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         super().__init__()
         self._parts = parts
         self._cors = Cors(parts.origins)
-        self._proxies = Proxies(parts.proxies)
+        self._proxies = Proxies(parts.proxies, parts.user_header)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
         environ = self._proxies.seen_through(environ)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from opus_core.auth.identity import check_origin, identify
+from opus_core.auth.identity import Caller
+from opus_core.auth.origin import FOREIGN, check_origin, is_meant
 from opus_core.backends import User
-from opus_core.errors import BadRequest, UnknownJob
+from opus_core.errors import BadRequest, NotAllowed, UnknownJob
 from opus_core.forms import Pairs, read_query
-from opus_core.forwarded import HOST_BY_PROXY
+from opus_core.forwarded import FORWARDED, HOST_BY_PROXY
 from opus_core.heavy import Turn, is_heavy
 from opus_core.job import Job
 from opus_core.queries import Wait
@@ -34,9 +35,14 @@ class Asked:
 
     parts: Parts
     environ: Mapping[str, Any]
-    user: User
+    caller: Caller
     pairs: Pairs  # of the query string
     turn: Turn  # taken by a request that needs much memory
+
+    @property
+    def user(self) -> User:
+        """Who asks."""
+        return self.caller.user
 
     @property
     def urls(self) -> Urls:
@@ -91,16 +97,39 @@ def ask(parts: Parts, environ: Mapping[str, Any], turn: Turn) -> Asked:
     """Look at a request. Raises `NotAuthenticated`, `NotAllowed` and `BadRequest`."""
     if parts.private:
         check_called(environ)
-    user = identify(environ, parts.authenticate)
     host = urlsplit(root(parts, environ)).netloc
-    check_origin(environ, host, parts.origins, anonymous=user.anonymous)
+    caller = parts.door.caller(
+        environ,
+        private=is_private(environ),
+        counts=lambda csrf: is_meant(environ, host, parts.origins, csrf),
+    )
+    check_meant(parts, environ, caller)
     return Asked(
         parts=parts,
         environ=environ,
-        user=user,
+        caller=caller,
         pairs=read_query(environ, parts.limits),
         turn=turn,
     )
+
+
+def check_meant(parts: Parts, environ: Mapping[str, Any], caller: Caller) -> None:
+    """Refuse what a foreign page made somebody's browser ask for: `NotAllowed`."""
+    host = urlsplit(root(parts, environ)).netloc
+    people = parts.people
+    if caller.session is None or people is None:
+        check_origin(environ, host, parts.origins, anonymous=caller.user.anonymous)
+    elif not is_meant(environ, host, parts.origins, people.sessions.csrf(caller.cookie)):
+        raise NotAllowed(FOREIGN)
+
+
+def is_private(environ: Mapping[str, Any]) -> bool:
+    """Whether nobody can listen to the connection: it is encrypted, or within this machine."""
+    if environ.get("wsgi.url_scheme") == "https":
+        return True
+    host = split_host(str(environ.get("HTTP_HOST") or ""))
+    here = host is not None and is_loopback(host[0])
+    return here and is_loopback(str(environ.get("REMOTE_ADDR"))) and not environ.get(FORWARDED)
 
 
 def check_called(environ: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 A listed origin may do whatever its visitor may, signed in by the browser too. `*` stands for pages
 of any site, and those never act for somebody whom the browser signs in by itself: they are told
-nothing if it sent along such credentials, and `opus_core.auth.identity` refuses what they ask for
+nothing if it sent along such credentials, and `opus_core.auth.origin` refuses what they ask for
 in that name.
 """
 

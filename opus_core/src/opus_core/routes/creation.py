@@ -48,7 +48,7 @@ def admitted(asked: Asked, name: str) -> Published:
     Asked before the body is read: nobody may fill the disk who may not have a job.
     """
     published = asked.parts.catalogue.published(name)
-    asked.parts.policy.may_create(asked.user)
+    asked.parts.policy.may_run(asked.user, name)
     return published
 
 

@@ -17,7 +17,10 @@ _SUFFIX = ".json"
 
 def get_catalogue(asked: Asked) -> bottle.HTTPResponse:
     """All descriptions that take jobs; a page, or JSON for a script."""
-    every = asked.parts.catalogue.offered()
+    policy, user = asked.parts.policy, asked.user
+    every = [
+        one for one in asked.parts.catalogue.offered() if policy.offers(user, one.definition.name)
+    ]
     if asked.format(Format.HTML, Format.JSON) is Format.HTML:
         return pages.catalogue(asked, every)
     content = [
@@ -35,6 +38,7 @@ def get_catalogue(asked: Asked) -> bottle.HTTPResponse:
 
 def get_form(asked: Asked, name: str) -> bottle.HTTPResponse:
     """A form for a new job, filled in with what the query says."""
+    asked.parts.policy.may_run(asked.user, name)
     published = asked.parts.catalogue.published(name)
     return pages.form(asked, published, asked.pairs)
 
@@ -42,6 +46,7 @@ def get_form(asked: Asked, name: str) -> bottle.HTTPResponse:
 def get_form_again(asked: Asked, name: str, job_id: str) -> bottle.HTTPResponse:
     """The same with the values of a job."""
     job = asked.job(name, job_id)
+    asked.parts.policy.may_run(asked.user, name)
     published = asked.parts.catalogue.published(name)
     return pages.form(asked, published, _values(job), again=job)
 
@@ -64,6 +69,8 @@ def get_jdl(asked: Asked, name: str) -> bottle.HTTPResponse:
         if not name.endswith(_SUFFIX):
             raise
         published, wanted = catalogue.published(name.removesuffix(_SUFFIX)), Format.JSON
+    if not asked.parts.policy.offers(asked.user, published.ref.name):
+        asked.parts.policy.may_run(asked.user, published.ref.name)  # which says why not
     if wanted is Format.JSON or jdl is None:
         body = json.definition(published.definition, published.ref.number)
         return document(asked, Format.JSON, body)

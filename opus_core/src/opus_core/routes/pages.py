@@ -32,8 +32,8 @@ _LIST_REFRESH: Final = 10  # [s]
 
 def catalogue(asked: Asked, published: Sequence[Published]) -> bottle.HTTPResponse:
     """The front page."""
-    frame = _frame(asked, notices=vosi.faults(asked.parts))
-    return page(asked, html.catalogue(frame, [one.definition for one in published]))
+    around = frame(asked, notices=vosi.faults(asked.parts))
+    return page(asked, html.catalogue(around, [one.definition for one in published]))
 
 
 def form(
@@ -52,7 +52,7 @@ def form(
     definition = published.definition
     values = {key.upper(): value for key, value in given}
     text = html.form(
-        _frame(asked, notices=vosi.faults(asked.parts)),
+        frame(asked, notices=vosi.faults(asked.parts)),
         definition,
         fields(definition, given),
         option_fields(asked.parts.service.run_options, definition, given),
@@ -75,7 +75,7 @@ def job_list(asked: Asked, name: str, listed: Listed, withdrawn: bool) -> bottle
     filters += [f"created before {query.before:%Y-%m-%d %H:%M}"] if query.before else []
     filters += [f"“{query.text}”"] if query.text else []
     text = html.job_list(
-        _frame(asked, refresh=_LIST_REFRESH if moving else 0),
+        frame(asked, refresh=_LIST_REFRESH if moving else 0),
         name,
         rows,
         filters=filters,
@@ -100,7 +100,7 @@ def job(asked: Asked, value: Job) -> bottle.HTTPResponse:
         if value.phase is not Phase.PENDING
     ]
     text = html.job(
-        _frame(asked, notices=notices, refresh=_JOB_REFRESH if value.phase.active else 0),
+        frame(asked, notices=notices, refresh=_JOB_REFRESH if value.phase.active else 0),
         value,
         _definition(asked, value),
         outputs=outputs,
@@ -112,7 +112,7 @@ def job(asked: Asked, value: Job) -> bottle.HTTPResponse:
 
 def api(asked: Asked, document: Mapping[str, Any]) -> bottle.HTTPResponse:
     """What can be asked of this server."""
-    return page(asked, html.api(_frame(asked), document["info"], chapters(document)))
+    return page(asked, html.api(frame(asked), document["info"], chapters(document)))
 
 
 def _definition(asked: Asked, value: Job) -> JobDefinition:
@@ -125,8 +125,8 @@ def _definition(asked: Asked, value: Job) -> JobDefinition:
         return JobDefinition(name=value.definition.name)
 
 
-def _frame(asked: Asked, *, notices: Sequence[str] = (), refresh: int = 0) -> html.Frame:
-    """`REFRESH=0` in the query makes a page stay as it is."""
+def frame(asked: Asked, *, notices: Sequence[str] = (), refresh: int = 0) -> html.Frame:
+    """What stands around a page. `REFRESH=0` in the query makes a page stay as it is."""
     stays = asked.value("REFRESH") == "0"
     others = [(key, value) for key, value in asked.pairs if key.upper() != "REFRESH"]
     switch = others if stays else [*others, ("REFRESH", "0")]
@@ -135,10 +135,20 @@ def _frame(asked: Asked, *, notices: Sequence[str] = (), refresh: int = 0) -> ht
         title=asked.parts.title,
         version=asked.parts.version,
         user=asked.user.name,
+        csrf=_csrf(asked),
+        accounts=asked.parts.people is not None,
+        admin=asked.parts.policy.is_admin(asked.user),
         notices=notices,
         refresh=0 if stays else refresh,
         refresh_off=f"?{urlencode(switch)}" if refresh else "",
     )
+
+
+def _csrf(asked: Asked) -> str:
+    people = asked.parts.people
+    if people is None or asked.caller.session is None:
+        return ""
+    return people.sessions.csrf(asked.caller.cookie)
 
 
 def _relative(asked: Asked, url: str) -> str:

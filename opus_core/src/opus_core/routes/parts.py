@@ -7,7 +7,8 @@ from datetime import datetime
 
 from opus_core import __version__
 from opus_core import job as jobs
-from opus_core.auth.identity import Authenticate
+from opus_core.auth.identity import Authenticate, Door
+from opus_core.auth.people import People
 from opus_core.auth.policy import Policy
 from opus_core.backends import Jdl, Storage
 from opus_core.definitions import Catalogue
@@ -29,6 +30,7 @@ class Parts:
     storage: Storage
     policy: Policy
     authenticate: Authenticate
+    people: People | None = None  # the accounts; None: the storage keeps none
     jdl: Jdl | None = None  # the format that descriptions are shown in; None: JSON alone
     base_url: str | None = None  # in every URL that is written; derived from the request if absent
     debug: bool = False  # error pages carry the trace
@@ -37,10 +39,15 @@ class Parts:
     job_servers: tuple[str, ...] = ()  # addresses or networks that may post events without a token
     private: bool = False  # only this machine can ask, so it is called by one of its own names
     proxies: tuple[str, ...] = ()  # whose X-Forwarded-* headers are believed
+    user_header: str | None = None  # in which they name the user
     origins: tuple[str, ...] = ()  # other sites whose pages may use this server; `*`: any
-    challenge: str = 'Bearer realm="OPUS"'  # the WWW-Authenticate of a 401
     handover: Handover | None = None  # files are sent by the web server in front
     places: tuple[Place, ...] = ()  # whose disks may get full
     title: str = "OPUS"
     version: str = __version__
     up_since: datetime = field(default_factory=jobs.now)
+
+    @property
+    def door(self) -> Door:
+        """What recognises callers."""
+        return Door(people=self.people, authenticate=self.authenticate)

@@ -8,11 +8,14 @@ import math
 import secrets
 import traceback
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import bottle
 
+from opus_core import job as jobs
+from opus_core.auth.sessions import COOKIE, COOKIE_IN_PLAIN
 from opus_core.errors import NotAuthenticated, OpusError
 from opus_core.render import html
 from opus_core.render.negotiate import Format, choose
@@ -77,8 +80,24 @@ def document(
 
 
 def page(asked: Asked, text: str, *, status: int = 200) -> bottle.HTTPResponse:
-    """A page in HTML."""
-    return _page(asked.parts, text, status, {})
+    """A page in HTML; with it a session that has had its cookie for long gets a new one."""
+    headers = {}
+    caller, people = asked.caller, asked.parts.people
+    if people is not None and caller.session is not None:
+        cookie = people.sessions.renewed(caller.cookie, caller.session)
+        if cookie is not None:
+            left = caller.session.created + people.sessions.longest - jobs.now()
+            headers["Set-Cookie"] = set_cookie(asked, cookie, left)
+    return _page(asked.parts, text, status, headers)
+
+
+def set_cookie(asked: Asked, cookie: str, lifetime: timedelta) -> str:
+    """The header that gives a browser the cookie of a session, or with no lifetime takes it."""
+    seconds = max(0, int(lifetime.total_seconds()))
+    rest = f"Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax"
+    if asked.environ.get("wsgi.url_scheme") == "https":
+        return f"{COOKIE}={cookie}; Secure; {rest}"
+    return f"{COOKIE_IN_PLAIN}={cookie}; {rest}"
 
 
 def _page(parts: Parts, text: str, status: int, headers: Mapping[str, str]) -> bottle.HTTPResponse:
@@ -111,7 +130,7 @@ def refusal(
         if error.retry_after is not None or error.status in (429, 503):
             headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 5)))
         if isinstance(error, NotAuthenticated):
-            headers["WWW-Authenticate"] = parts.challenge
+            headers["WWW-Authenticate"] = _challenge(environ)
     else:
         status = 500
     if status >= 500 and status != 503:
@@ -131,6 +150,26 @@ def refusal(
         if parts.debug:
             trace = "".join(traceback.format_exception(error))
     return _said(parts, environ, status, sentence, trace, headers)
+
+
+def _challenge(environ: Mapping[str, Any]) -> str:
+    """The ways to say who one is. A browser is not told of Basic: it would ask its user in a
+    window of its own instead of showing our page."""
+    browser = "HTTP_SEC_FETCH_SITE" in environ or (
+        choose(str(environ.get("HTTP_ACCEPT", "")), _ERROR_FORMATS) is Format.HTML
+    )
+    basic = [] if browser else ['Basic realm="OPUS", charset="UTF-8"']
+    return ", ".join((*basic, 'Bearer realm="OPUS"', "ivoa_bearer"))
+
+
+def _sign_in(parts: Parts, environ: Mapping[str, Any], links: Urls) -> str:
+    """The page to sign in, from which one gets back here."""
+    if parts.people is None:
+        return ""
+    here = quote(str(environ.get("PATH_INFO", "")).encode("latin-1", "replace"))
+    query = str(environ.get("QUERY_STRING", ""))
+    back = f"{links.root}{here}" + (f"?{query}" if query else "")
+    return links.sign_in(back=back if environ.get("REQUEST_METHOD") == "GET" else "")
 
 
 def _said(
@@ -158,6 +197,7 @@ def _said(
             status=status,
             sentence=sentence,
             trace=trace,
+            sign_in=_sign_in(parts, environ, links) if status == 401 else "",
         )
         return _page(parts, text, status, headers)
     body = f"{sentence}\n" + (f"\n{trace}" if trace else "")

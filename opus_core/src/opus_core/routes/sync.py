@@ -5,16 +5,13 @@ It is an ordinary job: it is in the list, and a client that hangs up leaves it r
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 import bottle
 
 from opus_core import job as jobs
-from opus_core.auth.identity import check_origin
 from opus_core.errors import OpusError
 from opus_core.job import Job, Phase
 from opus_core.routes import output, uws
-from opus_core.routes.asking import Asked, root
+from opus_core.routes.asking import Asked, check_meant
 from opus_core.routes.creation import admitted, make
 from opus_core.routes.reply import TEXT, refusal, reply, see_other
 
@@ -30,13 +27,7 @@ class JobFailed(OpusError):
 def get_sync(asked: Asked, name: str) -> bottle.HTTPResponse:
     """The values are in the query. HEAD only tells whether a job would be taken."""
     # Other GETs change nothing, so that pages of other sites may have a browser ask for them.
-    host = urlsplit(root(asked.parts, asked.environ)).netloc
-    check_origin(
-        {**asked.environ, "REQUEST_METHOD": "POST"},
-        host,
-        asked.parts.origins,
-        anonymous=asked.user.anonymous,
-    )
+    check_meant(asked.parts, {**asked.environ, "REQUEST_METHOD": "POST"}, asked.caller)
     if asked.environ["REQUEST_METHOD"] == "HEAD":
         admitted(asked, name)
         return reply("", TEXT)

@@ -71,6 +71,8 @@ def get_capabilities(asked: Asked) -> bottle.HTTPResponse:
         (_AVAILABILITY, "Whether it is available", urls.availability()),
     ]
     for name in parts.catalogue.names():
+        if not parts.policy.offers(asked.user, name):
+            continue
         offers.append((_UWS, f"The jobs of {name}", urls.jobs(name)))
         offers.append(("", f"Runs a job of {name} and answers its result", urls.sync(name)))
     # A new release, which comes with a restart, may say something else.
