@@ -68,9 +68,9 @@ class AccessLists:
             with Below.open(self._folder) as top, top.folder(name) as folder:
                 text = folder.read(_FILE).decode()
             access = Access(tuple(line.strip() for line in text.splitlines() if line.strip()))
-        except FileNotFoundError:
-            return Access()
         except (OSError, UnicodeDecodeError, BadRequest) as error:
+            if self._print(name) is None:
+                return Access()  # it was removed just now
             raise Unavailable(
                 f"who may run {name!r} cannot be read; see definitions/{name}/{_FILE}"
             ) from error

@@ -543,8 +543,8 @@ class Accounts(ABC):
         """Set `last_used` if `instant` is later; nothing happens if it is gone."""
 
     @abstractmethod
-    def delete_token(self, prefix: str) -> None:
-        """Revoke it; nothing happens if it is gone."""
+    def delete_token(self, prefix: str) -> bool:
+        """Revoke it; answers whether it was there: of several at once, one is told so."""
 
     @abstractmethod
     def add_session(self, session: Session) -> None:

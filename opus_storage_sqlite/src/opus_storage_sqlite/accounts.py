@@ -116,9 +116,10 @@ class SqlAccounts(Accounts):
                 update(tokens).where(tokens.c.prefix == prefix, earlier).values(last_used=used)
             )
 
-    def delete_token(self, prefix: str) -> None:
+    def delete_token(self, prefix: str) -> bool:
         with self._database.writing() as connection:
-            connection.execute(delete(tokens).where(tokens.c.prefix == prefix))
+            done = connection.execute(delete(tokens).where(tokens.c.prefix == prefix))
+        return done.rowcount > 0
 
     # -- sessions
 

@@ -267,14 +267,23 @@ class UsesNoToken(Saboteur):
 @breaks(AccountsContract, "test_a_deleted_token_is_unknown")
 class TokensLinger(Saboteur):
     def delete_token(self, prefix):
-        """Forgotten."""
+        return prefix in self._tokens
+
+
+@breaks(AccountsContract, "test_one_of_several_that_revoke_a_token_is_told_so")
+class RevokesForEverybody(Saboteur):
+    def delete_token(self, prefix):
+        known = prefix in self._tokens
+        time.sleep(MOMENT)
+        super().delete_token(prefix)
+        return known
 
 
 @breaks(AccountsContract, "test_delete_token_of_what_is_gone_does_nothing")
 class RevokesOnce(Saboteur):
     def delete_token(self, prefix):
         self.read_token(prefix)
-        super().delete_token(prefix)
+        return super().delete_token(prefix)
 
 
 # --- sessions ---

@@ -169,9 +169,7 @@ class People:
         except NotAuthenticated:
             token = None
         if token is None or SIGN_IN not in token.scopes:
-            raise NotAuthenticated(
-                "this link was used already, or is older than a day; ask for another one"
-            )
+            raise _used()
         return token.user
 
     def use_link(self, code: str, *, address: str) -> str:
@@ -180,14 +178,8 @@ class People:
         account = self._accounts.read_user(name)
         if not account.active:
             raise _off(name)
-        try:
-            # Of two at once only one gets on from here.
-            self._accounts.save_user(account, expected=account.version)
-            self.by_link(code)
-        except Conflict as error:
-            raise Conflict("this account was changed at that moment; try again") from error
-        self.tokens.revoke(prefix_of(code))
-        self._known.forget()
+        if not self.tokens.revoke(prefix_of(code)):
+            raise _used()
         return self._signed_in(name, address)
 
     def _signed_in(self, name: str, address: str, token: str = "") -> str:
@@ -374,6 +366,12 @@ def _line(what: str, text: str) -> str:
     if len(text) > _LONGEST or not text.isprintable():
         raise BadRequest(f"the {what} has up to {_LONGEST} characters on one line")
     return text
+
+
+def _used() -> NotAuthenticated:
+    return NotAuthenticated(
+        "this link was used already, or is older than a day; ask for another one"
+    )
 
 
 def _off(name: str) -> NotAllowed:

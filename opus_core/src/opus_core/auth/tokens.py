@@ -151,10 +151,12 @@ class Tokens:
         """What is known of a token. Raises `UnknownToken`."""
         return self._accounts.read_token(prefix)
 
-    def revoke(self, prefix: str) -> None:
-        """It counts no more: here from now on, in other processes after some seconds."""
-        self._accounts.delete_token(prefix)
+    def revoke(self, prefix: str) -> bool:
+        """It counts no more: here from now on, in other processes after some seconds. Answers
+        whether it did before; of several at once one is told so."""
+        counted = self._accounts.delete_token(prefix)
         self.forget()
+        return counted
 
     def forget(self) -> None:
         """Ask the storage anew for all of them."""

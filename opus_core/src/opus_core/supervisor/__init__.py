@@ -17,6 +17,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 
 from opus_core import job as jobs
@@ -47,6 +48,7 @@ _TICK = 0.25  # [s] between two looks for what other processes have asked for
 _REAP_INTERVAL = 5.0  # [s]
 _SWEEP_INTERVAL = 3600.0  # [s]
 _PENALTY = 10.0  # [s] a job that could not be attended to is left alone
+_EXPIRED = timedelta(days=30)  # that a token stays in the list after it has expired
 _ABANDONED = 300.0  # [s] between two looks at a job of a manager that is no longer configured
 _AT_ONCE = 256  # jobs listed together
 _INPUTS_IN_LINE = 50  # jobs of one owner that wait for their inputs; more are listed later
@@ -262,12 +264,18 @@ class Supervisor:
         self._desk.change(job, lambda job: job, due=_ABANDONED)
 
     def _sweep(self) -> None:
-        """Remove job folders that no row names and nobody has touched for a day."""
+        """Remove job folders that no row names and nobody has touched for a day, and what has
+        expired of accounts."""
 
         def known(job_id: str) -> bool:
             return self._desk.fresh(job_id) is not None
 
         self._desk.folders.sweep(known, older_than=86400.0)
+        accounts = self._desk.storage.accounts()
+        if accounts is not None:
+            now = jobs.now()
+            idle = timedelta(seconds=self._desk.settings.session_idle)
+            accounts.sweep(expired_before=now - _EXPIRED, idle_before=now - idle)
 
 
 def check_instance(data_dir: DataDir, storage: Storage) -> None:

@@ -46,6 +46,7 @@ class Settings:
     archive: bool = False
     event_url: str | None = None
     lease_seconds: float = 15.0
+    session_idle: float = 4 * 3600.0  # [s] after which a browser's session is over
     fetch: Fetch = field(default_factory=Fetch)  # of inputs that are given as URLs
 
 

@@ -250,13 +250,23 @@ class AccountsContract:
         accounts.add_user(an_account())
         accounts.add_token(a_token("one"))
         accounts.add_token(a_token("two"))
-        accounts.delete_token("one")
+        assert accounts.delete_token("one") is True
         with pytest.raises(UnknownToken):
             accounts.read_token("one")
         assert [token.prefix for token in accounts.get_tokens("ann")] == ["two"]
 
     def test_delete_token_of_what_is_gone_does_nothing(self, accounts: Accounts) -> None:
-        accounts.delete_token("opus_none")
+        assert accounts.delete_token("opus_none") is False
+
+    def test_one_of_several_that_revoke_a_token_is_told_so(
+        self, accounts: Accounts, another: Callable[[], Accounts]
+    ) -> None:
+        both = (accounts, another())
+        accounts.add_user(an_account())
+        for number in range(5):
+            accounts.add_token(a_token(f"token{number}"))
+            calls = (partial(both[n % 2].delete_token, f"token{number}") for n in range(4))
+            assert sorted(race(*calls), key=str) == [False, False, False, True]
 
     # -- sessions
 

@@ -82,9 +82,9 @@ class MemoryAccounts(Accounts):
             if token and (token.last_used is None or token.last_used < instant):
                 self._tokens[prefix] = replace(token, last_used=instant)
 
-    def delete_token(self, prefix: str) -> None:
+    def delete_token(self, prefix: str) -> bool:
         with self._lock:
-            self._tokens.pop(prefix, None)
+            return self._tokens.pop(prefix, None) is not None
 
     def add_session(self, session: Session) -> None:
         with self._lock:
