@@ -89,10 +89,17 @@ class Site:
 
     # -- job descriptions
 
-    def opus(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def opus(
+        self, *arguments: str, check: bool = True, input: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "opus_core.cli", "--config", str(self.config), *arguments]
         return subprocess.run(
-            [*self.prefix, *command], capture_output=True, text=True, check=check, timeout=60
+            [*self.prefix, *command],
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=60,
+            input=input,
         )
 
     def describe(self, name: str, script: str, document: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Final
@@ -106,19 +107,34 @@ def availability(*, available: bool, up_since: datetime | None, notes: Iterable[
     return _document(root)
 
 
-def capabilities(offers: Iterable[tuple[str, str, str]]) -> bytes:
-    """VOSI capabilities (VOSI 1.1 section 3.1): of each the standard's id, or nothing, what it is
-    and its address."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A capability: an address, and what is there."""
+
+    standard: str = ""  # its id, if it is one
+    description: str
+    url: str
+    base: bool = False  # the addresses below belong to it, too
+    methods: tuple[str, ...] = ()  # ids of ways to say who one is; an empty one: none is needed
+
+
+def capabilities(offers: Iterable[Offer]) -> bytes:
+    """VOSI capabilities (VOSI 1.1 section 3.1)."""
     nsmap = {"vosi": VOSI_CAPABILITIES, "vs": VO_DATA_SERVICE, "xsi": XSI}
     root = etree.Element(f"{{{VOSI_CAPABILITIES}}}capabilities", nsmap=nsmap)
-    for standard, description, url in offers:
+    for offer in offers:
         entry = etree.SubElement(root, "capability")
-        if standard:
-            entry.set("standardID", standard)
-        etree.SubElement(entry, "description").text = for_xml(description)
+        if offer.standard:
+            entry.set("standardID", offer.standard)
+        etree.SubElement(entry, "description").text = for_xml(offer.description)
         interface = etree.SubElement(entry, "interface")
         interface.set(f"{{{XSI}}}type", "vs:ParamHTTP")
-        etree.SubElement(interface, "accessURL", use="full").text = url
+        use = "base" if offer.base else "full"
+        etree.SubElement(interface, "accessURL", use=use).text = offer.url
+        for method in offer.methods:  # VOResource 1.1 section 2.2.2
+            element = etree.SubElement(interface, "securityMethod")
+            if method:
+                element.set("standardID", method)
     return _document(root)
 
 

@@ -26,6 +26,7 @@ _STATES: Final = tuple(HealthState)  # the worse the later
 
 _UWS: Final = "ivo://ivoa.net/std/UWS#rest-1.1"  # UWS 1.1 section 2.2.1.1
 _CAPABILITIES: Final = "ivo://ivoa.net/std/VOSI#capabilities"
+_BASIC: Final = "ivo://ivoa.net/sso#BasicAA"  # SSO 2.0 section 2
 _AVAILABILITY: Final = "ivo://ivoa.net/std/VOSI#availability"
 
 
@@ -67,14 +68,33 @@ def get_capabilities(asked: Asked) -> bottle.HTTPResponse:
     """VOSI capabilities: a UWS for each description that takes jobs. For everybody, in XML."""
     parts, urls = asked.parts, asked.urls
     offers = [
-        (_CAPABILITIES, "What this service can do", urls.capabilities()),
-        (_AVAILABILITY, "Whether it is available", urls.availability()),
+        xml.Offer(
+            standard=_CAPABILITIES, description="What this service can do", url=urls.capabilities()
+        ),
+        xml.Offer(
+            standard=_AVAILABILITY, description="Whether it is available", url=urls.availability()
+        ),
     ]
+    methods: tuple[str, ...] = (_BASIC,) if parts.people is not None else ()
+    if methods and parts.policy.anonymous:
+        methods = ("", *methods)
     for name in parts.catalogue.names():
         if not parts.policy.offers(asked.user, name):
             continue
-        offers.append((_UWS, f"The jobs of {name}", urls.jobs(name)))
-        offers.append(("", f"Runs a job of {name} and answers its result", urls.sync(name)))
+        offers += [
+            xml.Offer(
+                standard=_UWS,
+                description=f"The jobs of {name}",
+                url=urls.jobs(name),
+                base=True,
+                methods=methods,
+            ),
+            xml.Offer(
+                description=f"Runs a job of {name} and answers its result",
+                url=urls.sync(name),
+                methods=methods,
+            ),
+        ]
     # A new release, which comes with a restart, may say something else.
     since = max(parts.up_since, parts.catalogue.changed() or parts.up_since)
     headers = {"Last-Modified": format_datetime(since, usegmt=True)}
