@@ -201,6 +201,7 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
             per_hour=jobs.max_per_hour_per_user,
             bytes=jobs.max_bytes_per_user,
         ),
+        anonymous_limits=_anonymous_limits(config),
         policy=policy,
         audit=Audit(storage),
         manager=manager.name,
@@ -224,6 +225,15 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
         people=people,
     )
     return opus
+
+
+def _anonymous_limits(config: Config) -> Limits:
+    jobs, auth = config.jobs, config.auth
+    return Limits(
+        active=auth.anonymous_active or jobs.max_active_per_user,
+        per_hour=auth.anonymous_per_hour or jobs.max_per_hour_per_user,
+        bytes=auth.anonymous_bytes or jobs.max_bytes_per_user,
+    )
 
 
 def _people(config: Config, storage: Storage, data_dir: DataDir) -> People | None:

@@ -13,9 +13,11 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -829,8 +831,15 @@ class User:
 
     @property
     def quota_key(self) -> str:
-        """What quotas are counted by: the name, or the address of somebody anonymous."""
-        return f"user:{self.name}" if self.name is not None else f"address:{self.address}"
+        """What quotas are counted by: the name, or the address of somebody anonymous; of IPv6 its
+        network, for whoever has one address there has all 2**64 (RFC 6177)."""
+        if self.name is not None:
+            return f"user:{self.name}"
+        address = self.address
+        with suppress(ValueError):
+            if ":" in address:
+                address = str(ip_network(f"{address.partition('%')[0]}/64", strict=False))
+        return f"address:{address}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,8 +111,8 @@ class Folders:
         is not mounted would make every job look as if it had never begun."""
         if self._marked and not os.path.exists(self.root / MARK):
             raise BackendUnavailable(
-                f"the folders of jobs are not in {self.root}, where there is no file {MARK}; is"
-                " their file system mounted?"
+                f"the folders of jobs are not where they were: there is no file {MARK} in [jobs]"
+                " folder; is their file system mounted?"
             )
 
     def path(self, job_id: str) -> Path:

@@ -232,6 +232,21 @@ class Auth:
     job_servers: tuple[str, ...] = option(
         (), "Addresses or networks of schedulers that may report events without a token."
     )
+    anonymous_active: int | None = option(
+        None,
+        "Jobs of one address, queued or running at once, while nobody is signed in; absent: as "
+        "many as a user's.",
+        least=1,
+    )
+    anonymous_per_hour: int | None = option(
+        None, "Jobs that one address may create in an hour; absent: as many as a user.", least=1
+    )
+    anonymous_bytes: int | None = option(
+        None,
+        "Uploads and results one address may keep; absent: as much as a user.",
+        unit="bytes",
+        least=1,
+    )
     passwords: bool = option(
         False,
         "Whether users may have passwords here; without, they sign in by a token, by a one-time "

@@ -83,6 +83,7 @@ class JobService:
         data_dir: DataDir,
         settings: Jobs,
         limits: Limits,
+        anonymous_limits: Limits | None = None,
         policy: Policy,
         audit: Audit | None = None,
         manager: str,
@@ -99,6 +100,7 @@ class JobService:
         self._settings = settings
         self._hosts = hosts.parse(settings.fetch_hosts)
         self._limits = limits
+        self._anonymous_limits = anonymous_limits or limits
         self._policy = policy
         self._audit = audit
         self._looked: Remembered[tuple[str | None, str], None] = Remembered(seconds=_LOOKS)
@@ -130,7 +132,7 @@ class JobService:
             body = hashlib.sha256(f"{published.ref.name} {form.digest}".encode()).hexdigest()
             job = replace(job, idempotency=Idempotency(key=key, body=body))
         try:
-            added = self._storage.add(job, limits=self._limits)
+            added = self._storage.add(job, limits=self._limits_of(job))
         except AlreadyAdded as already:
             if not already.same_body:
                 raise
@@ -345,7 +347,7 @@ class JobService:
             # The manager may have been changed since the job was created.
             return replace(wanted, manager=self._manager) if job.work is Work.NONE else wanted
 
-        return self._change(user, name, job_id, rule, limits=self._limits, act="run")
+        return self._change(user, name, job_id, rule, limited=True, act="run")
 
     def abort(self, user: User, name: str, job_id: str) -> Job:
         """PHASE=ABORT, in any phase. Waits a moment for the end, so that most clients see it."""
@@ -402,7 +404,7 @@ class JobService:
             changed = lifecycle.set_parameters(job, self._bounded(merged))
             return replace(changed, options={**changed.options, **request.options})
 
-        return self._change(user, name, job_id, rule, limits=self._limits)
+        return self._change(user, name, job_id, rule, limited=True)
 
     def discard(self, job_id: str, uploads: Iterable[Upload]) -> None:
         """Remove those files from a PENDING job that it does not name, or not any more."""
@@ -424,7 +426,7 @@ class JobService:
         job_id: str,
         rule: Callable[[Job], Job],
         *,
-        limits: Limits | None = None,
+        limited: bool = False,
         act: str = "changed",
     ) -> Job:
         """Read, apply the rule, save, until nobody was faster: the one way to change a job."""
@@ -439,12 +441,17 @@ class JobService:
                     user.name, f"job {act}", job.id, address=user.address, more=f"of {job.owner}"
                 )
             try:
+                limits = self._limits_of(job) if limited else None
                 saved = self._storage.save(changed, expected=job.version, limits=limits)
             except Conflict:
                 continue
             self._changed(saved)
             return saved
         raise Conflict(f"job {job_id} is being changed by others all the time; try again")
+
+    def _limits_of(self, job: Job) -> Limits:
+        """What whoever made the job may have."""
+        return self._anonymous_limits if job.owner is None else self._limits
 
     def _changed(self, job: Job) -> None:
         self._watcher.changed(job.id, Owner(job.owner))

@@ -264,7 +264,11 @@ class UsesNoToken(Saboteur):
         super().use_token(prefix, instant)
 
 
-@breaks(AccountsContract, "test_a_deleted_token_is_unknown")
+@breaks(
+    AccountsContract,
+    "test_a_deleted_token_is_unknown",
+    "test_one_of_several_that_revoke_a_token_is_told_so",
+)
 class TokensLinger(Saboteur):
     def delete_token(self, prefix):
         return prefix in self._tokens
@@ -279,7 +283,11 @@ class RevokesForEverybody(Saboteur):
         return known
 
 
-@breaks(AccountsContract, "test_delete_token_of_what_is_gone_does_nothing")
+@breaks(
+    AccountsContract,
+    "test_delete_token_of_what_is_gone_does_nothing",
+    "test_one_of_several_that_revoke_a_token_is_told_so",
+)
 class RevokesOnce(Saboteur):
     def delete_token(self, prefix):
         self.read_token(prefix)

@@ -41,6 +41,7 @@ from opus_core.routes.reply import refusal
 __all__ = ["Parts", "make_app"]
 
 _SLASHES: Final = re.compile("//+")
+_YEAR: Final = 31_536_000  # [s]
 _JOBS: Final = "/rest/<name>"
 _JOB: Final = "/rest/<name>/<job_id>"
 
@@ -140,6 +141,8 @@ class _Application(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
         environ = self._proxies.seen_through(environ)
+        if environ.get("wsgi.url_scheme") == "https":
+            start_response = _over_tls_alone(start_response)
         path = _SLASHES.sub("/", f"/{environ.get('PATH_INFO', '')}")
         # What is no UTF-8 stays something that is not there: bottle would leave it out.
         path = path.encode("latin-1").decode("utf-8", "replace").encode().decode("latin-1")
@@ -172,6 +175,16 @@ class _Application(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         method = str(environ["REQUEST_METHOD"])
         error = _WrongMethod(f"{method[:20]} is not possible here, only {allow}")
         return refusal(self._parts, environ, error, {"Allow": allow})
+
+
+def _over_tls_alone(start_response: Any) -> Callable[..., Any]:  # noqa: ANN401
+    """Who has come by https once is to come by nothing else any more (RFC 6797)."""
+
+    def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:  # noqa: ANN401
+        hsts = ("Strict-Transport-Security", f"max-age={_YEAR}")
+        return start_response(status, [*headers, hsts], *error)
+
+    return start
 
 
 class _WrongMethod(OpusError):

@@ -30,6 +30,8 @@ JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
 HTML: Final = "text/html; charset=utf-8"
 
+# Of what is no page a browser that opens it shows the text, and does nothing with it.
+_NOTHING: Final = "default-src 'none'; frame-ancestors 'none'; sandbox"
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'{};"
     " frame-ancestors 'none'; base-uri 'none'"
@@ -56,6 +58,8 @@ def reply(
         "Content-Type": content_type,
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Content-Security-Policy": _NOTHING,
         "Cache-Control": "no-store",
         **(headers or {}),
     }
@@ -106,6 +110,8 @@ def _page(parts: Parts, text: str, status: int, headers: Mapping[str, str]) -> b
     also = f" {base.scheme}://{base.netloc}" if base.netloc else ""
     content = {
         "Content-Security-Policy": _POLICY.format(also),
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "X-Frame-Options": "DENY",
         "Vary": "Accept",
         **headers,
     }
