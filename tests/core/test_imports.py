@@ -35,7 +35,7 @@ LINES = (
     ("plugins", "definitions", "wrapper", "lifecycle", "datadir", "logs"),
     ("folder",),
     ("auth", "waiting"),
-    ("service", "supervisor"),
+    ("publishing", "service", "supervisor"),
     ("render",),
     ("routes", "client", "remote"),
     ("app",),

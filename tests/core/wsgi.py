@@ -32,6 +32,7 @@ from opus_core.definition import (
 from opus_core.definitions import Catalogue
 from opus_core.folder import Folders
 from opus_core.job import Phase, Work
+from opus_core.publishing import Publishing
 from opus_core.sections import Jobs
 from opus_core.service import JobService
 from opus_core.testing.memory import MemoryStorage
@@ -264,6 +265,7 @@ def site(folder, *, run_options=(), limits=None, wait=5):
         folders=folders,
         storage=storage,
         policy=policy,
+        publishing=Publishing(catalogue, policy, Audit(storage)),
         authenticate=lambda request: None,
         people=people,
         jdl=jdl,

@@ -30,6 +30,7 @@ from opus_core.forms import FormLimits
 from opus_core.heavy import Turns
 from opus_core.lifecycle import Policy as EndPolicy
 from opus_core.plugins import Registry
+from opus_core.publishing import Publishing
 from opus_core.routes import handover
 from opus_core.service import JobService
 from opus_core.supervisor import Settings, Supervisor
@@ -118,6 +119,7 @@ class Opus:
                 folders=self.folders,
                 storage=self.storage,
                 policy=self.policy,
+                publishing=Publishing(self.catalogue, self.policy, Audit(self.storage)),
                 jdl=self.jdl,
                 authenticate=self.registry.authenticate,
                 people=self.people,

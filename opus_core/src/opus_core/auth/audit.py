@@ -43,7 +43,7 @@ class Audit:
     def note(
         self, actor: str | None, act: str, subject: str = "", *, address: str = "", more: str = ""
     ) -> None:
-        """Add an act. Raises what the storage does: what cannot be recorded is not done."""
+        """Add an act that was done. Raises what the storage does."""
         record = {
             "actor": (actor or "-")[:_LONGEST],
             "act": act,

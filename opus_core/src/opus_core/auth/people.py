@@ -158,9 +158,9 @@ class People:
 
     def link(self, actor: str, name: str) -> str:
         """A code that signs the user in once, within a day. Raises `UnknownUser`."""
-        account = self._accounts.read_user(name)
-        self.audit.note(actor, "link made", account.name)
-        return self.tokens.make(name, scopes=frozenset({SIGN_IN}), lifetime=_LINK).text
+        made = self.tokens.make(name, scopes=frozenset({SIGN_IN}), lifetime=_LINK)
+        self.audit.note(actor, "link made", name)
+        return made.text
 
     def by_link(self, code: str) -> str:
         """Whom a code would sign in. `NotAuthenticated` if it was used or is too old."""
@@ -223,21 +223,21 @@ class People:
             email=_line("address", email),
             created=jobs.now(),
         )
-        self.audit.note(actor, "user added", name, more=" ".join(sorted(roles)))
         added = self._accounts.add_user(account)
         self._known.forget()
+        self.audit.note(actor, "user added", name, more=" ".join(sorted(roles)))
         return added
 
     def known(self, actor: str, name: str) -> Account:
         """The account of somebody who was vouched for, made if there is none yet."""
         with suppress(UnknownUser):
             return self._accounts.read_user(name)
-        self.audit.note(actor, "user added", name, more="vouched for")
         try:
             added = self._accounts.add_user(Account(name=name, created=jobs.now()))
         except AlreadyExists:
             return self._accounts.read_user(name)
         self._known.forget()
+        self.audit.note(actor, "user added", name, more="vouched for")
         return added
 
     def change(
@@ -265,9 +265,9 @@ class People:
         if changed == account:
             return account
         words = [" ".join(sorted(changed.roles)) or "no roles", "on" if changed.active else "off"]
-        self.audit.note(actor, "user changed", name, more=", ".join(words))
         saved = self._accounts.save_user(changed, expected=account.version)
         self._known.forget()
+        self.audit.note(actor, "user changed", name, more=", ".join(words))
         if (changed.roles, changed.active) != (account.roles, account.active):
             self.sessions.close_all(name)
         return saved
@@ -279,10 +279,10 @@ class People:
                 raise BadRequest("no passwords are taken here; see `passwords` in [auth]")
             passwords.check(password, name)
         account = self._accounts.read_user(name)
-        self.audit.note(actor, "password set" if password else "password removed", name)
         stored = None if password is None else passwords.hashed(password)
         self._accounts.save_user(replace(account, password=stored), expected=account.version)
         self._known.forget()
+        self.audit.note(actor, "password set" if password else "password removed", name)
         self.sessions.close_all(name)
 
     def check_password(self, name: str, password: str, *, address: str) -> None:
@@ -302,10 +302,10 @@ class People:
                 f"there are jobs of {name}, which the next user of that name would have; delete"
                 " them first, or switch the account off"
             )
-        self.audit.note(actor, "user removed", name)
         self._accounts.delete_user(name)
         self._known.forget()
         self.tokens.forget()
+        self.audit.note(actor, "user removed", name)
 
     # -- tokens and sessions
 
@@ -329,8 +329,8 @@ class People:
         token = self.tokens.read(prefix)
         if user is not None and token.user != user:
             raise UnknownToken(f"{user} has no token {prefix[:20]!r}")
-        self.audit.note(actor, "token revoked", token.user, more=prefix)
         self.tokens.revoke(prefix)
+        self.audit.note(actor, "token revoked", token.user, more=prefix)
 
     def sign_out(self, user: User, cookie: str) -> None:
         """End one session."""

@@ -16,6 +16,7 @@ from opus_core.disk import Place
 from opus_core.folder import Folders
 from opus_core.forms import FormLimits
 from opus_core.heavy import Turns
+from opus_core.publishing import Publishing
 from opus_core.routes.handover import Handover
 from opus_core.service import JobService
 
@@ -29,6 +30,7 @@ class Parts:
     folders: Folders
     storage: Storage
     policy: Policy
+    publishing: Publishing
     authenticate: Authenticate
     people: People | None = None  # the accounts; None: the storage keeps none
     jdl: Jdl | None = None  # the format that descriptions are shown in; None: JSON alone
