@@ -13,7 +13,7 @@ from servers import LEDGER_WADL, Site, eventually
 
 NOWHERE = "http://127.0.0.9"
 """From where inputs are fetched: an address of this machine where nothing listens."""
-USERS = ("", "ann", "full")
+USERS = ("", "ann", "full", "pen")
 SIGNED_IN = Path(__file__).with_name("signed_in.py")
 REQUESTS = 50_000 if os.environ.get("OPUS_SOAK") else 5_000
 

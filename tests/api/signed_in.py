@@ -11,14 +11,17 @@ from opus_core.errors import NotAuthenticated
 from opus_core.plugins import Registry
 
 
+ROLES = {"ann": (), "full": (), "pen": ("publisher",)}
+
+
 @hookimpl
 def opus_authenticate(request: RequestView) -> User | None:
     scheme, _, name = request.headers.get("authorization", "").partition(" ")
     if scheme != "Bearer":
         return None
-    if name not in ("ann", "full"):
+    if name not in ROLES:
         raise NotAuthenticated("this token is nobody's")
-    return User(name=name)
+    return User(name=name, roles=frozenset(ROLES[name]))
 
 
 discover = Registry.discover

@@ -41,11 +41,12 @@ VALUES = ODD | st.binary(max_size=12) | URLS
 SEGMENTS = st.sampled_from(
     b"""rest say jdl new sync phase executionduration destruction error quote owner parameters
     results text number table output stdout stderr handler job_event availability healthz static
-    opus.css capabilities changes api openapi.json say.json""".split()
+    opus.css capabilities changes api openapi.json say.json draft publish withdraw access
+    script""".split()
 )
 NAMES = st.sampled_from(
     b"""PHASE WAIT LAST AFTER BEFORE LIMIT CURSOR SORT TEXT RUNID EXECUTIONDURATION DESTRUCTION
-    ACTION UPLOAD text number table VALUE RESPONSEFORMAT REQUEST after jobid token
+    ACTION UPLOAD DOCUMENT SCRIPT AUTHOR EXPECTED ALLOW OWNER text number table VALUE RESPONSEFORMAT REQUEST after jobid token
     REFRESH""".split()
 )
 HEADERS = st.sampled_from(
