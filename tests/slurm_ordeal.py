@@ -521,7 +521,7 @@ def ordeal(cluster: Cluster, number: int, seed: str, *, most: float = 600.0) -> 
             time.sleep(0.5)
         settled = time.monotonic() - quiet
         verdict = Verdict()
-        twice = _given_twice(cluster, stands)
+        twice = _given_twice(cluster)
         for stand in stands:
             judged = judge(stand, weather.outages, twice)
             verdict.faults += judged.faults
@@ -641,19 +641,11 @@ def _shaken(stand: Stand, outages: list[tuple[float, float]]) -> frozenset[str]:
     )
 
 
-def _given_twice(cluster: Cluster, stands: list[Stand]) -> frozenset[str]:
+def _given_twice(cluster: Cluster) -> frozenset[str]:
     """Numbers that a controller gave out, forgot when it was killed, and gave out again. A node
-    that still has the first job refuses the second, and the controller cancels that."""
-    query = ("sacct", "-a", "-n", "-X", "-D", "-P", "-S", "now-1days", "-o", "JobIDRaw,JobName")
-    told = {tuple(line.split("|", 1)) for line in cluster.run(*query).stdout.splitlines()}
-    # The accounting was not told of all that the controller has forgotten.
-    kept = {
-        (number, row["tag"])
-        for stand in stands
-        for row in stand.rows("SELECT * FROM jobs WHERE tag IS NOT NULL")
-        for number in json.loads(row["native_ids"])
-    }
-    given = Counter(number for number, _name in told | kept)
+    that still has the first job refuses the second, and has the controller cancel it."""
+    log = (cluster.folder / "log/ctld.log").read_text(errors="replace")
+    given = Counter(re.findall(r"_slurm_rpc_submit_batch_job: JobId=(\d+) ", log))
     return frozenset(number for number, times in given.items() if times > 1)
 
 
