@@ -521,8 +521,9 @@ def ordeal(cluster: Cluster, number: int, seed: str, *, most: float = 600.0) -> 
             time.sleep(0.5)
         settled = time.monotonic() - quiet
         verdict = Verdict()
+        twice = _given_twice(cluster)
         for stand in stands:
-            judged = judge(stand, weather.outages)
+            judged = judge(stand, weather.outages, twice)
             verdict.faults += judged.faults
             verdict.notes += judged.notes
         verdict.faults += weather.faults
@@ -534,6 +535,7 @@ def ordeal(cluster: Cluster, number: int, seed: str, *, most: float = 600.0) -> 
             stand.site.stop()
     deeds = Counter((shim / "deeds").read_text().split())
     verdict.notes += [
+        f"{len(twice)} numbers were given out twice",
         f"the weather: {dict(weather.deeds)}; sbatch killed: {dict(deeds)}",
         f"{harmed:.0f} s of harm, all was over after {settled:.1f} s of quiet",
     ]
@@ -556,11 +558,16 @@ def _labels(*, apart_first: bool) -> dict[bool, list[str]]:
 # -- the verdict
 
 
-def judge(stand: Stand, outages: list[tuple[float, float]]) -> Verdict:
-    """Look at everything: what clients see, the database, the folders, the processes, the log."""
+def judge(stand: Stand, outages: list[tuple[float, float]], twice: frozenset[str]) -> Verdict:
+    """Look at everything: what clients see, the database, the folders, the processes, the log.
+
+    `twice`: numbers that the cluster gave to two jobs.
+    """
     rows = {row["id"]: row for row in stand.rows("SELECT * FROM jobs")}
     by_word = {row["run_id"]: row for row in rows.values()}
-    shaken = _shaken(stand, outages)
+    shaken = _shaken(stand, outages) | {
+        job_id for job_id, row in rows.items() if twice.intersection(json.loads(row["native_ids"]))
+    }
     verdict = Verdict(faults=list(stand.faults))
     ends: Counter[str] = Counter()
     for entry in stand.entries:
@@ -632,6 +639,14 @@ def _shaken(stand: Stand, outages: list[tuple[float, float]]) -> frozenset[str]:
         for job_id, (begin, end) in lives.items()
         if any(begin < stop + _RECOVERS and end > start - _FORGETS for start, stop in outages)
     )
+
+
+def _given_twice(cluster: Cluster) -> frozenset[str]:
+    """Numbers that a controller gave out, forgot when it was killed, and gave out again. A node
+    that still has the first job refuses the second, and has the controller cancel it."""
+    log = (cluster.folder / "log/ctld.log").read_text(errors="replace")
+    given = Counter(re.findall(r"_slurm_rpc_submit_batch_job: JobId=(\d+) ", log))
+    return frozenset(number for number, times in given.items() if times > 1)
 
 
 def _left(stand: Stand, rows: dict[str, sqlite3.Row]) -> Iterator[str]:

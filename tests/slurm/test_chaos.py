@@ -18,7 +18,7 @@ SEED = os.environ.get("OPUS_SLURM_SEED", "") or secrets.token_hex(4)
 MESSAGE_TIMEOUT = 3  # [s]
 VISIBLE_AFTER = 6  # [s], a little more
 
-pytestmark = [pytest.mark.crash, pytest.mark.slow]
+pytestmark = pytest.mark.crash
 
 
 @pytest.mark.timeout(1200 + 3 * NUMBER)

@@ -28,7 +28,7 @@ from slurm.sites import (
     supervisor,
 )
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]  # run by make soak
+pytestmark = pytest.mark.timeout(300)
 
 BACK = 90.0  # [s] for what waits until the other side is asked again
 
@@ -181,8 +181,8 @@ def test_munge_that_is_down_is_named(either, ledger):
     assert lines(ledger) == 2
 
 
-@pytest.mark.slow  # tests/manager_slurm/test_connection.py does the same to the connection alone
-@pytest.mark.parametrize("harm", [paused, killed])
+# tests/manager_slurm/test_connection.py pauses it for the connection alone.
+@pytest.mark.parametrize("harm", [pytest.param(paused, marks=pytest.mark.slow), killed])
 def test_a_login_node_that_hangs_or_dies_holds_up_but_loses_nothing(far, ledger, harm):
     running = far.work("sleep 3; echo said", ledger)
     far.runs(running)
@@ -202,7 +202,6 @@ def test_a_login_node_that_hangs_or_dies_holds_up_but_loses_nothing(far, ledger,
     assert lines(ledger) == 2
 
 
-@pytest.mark.slow  # so is this one, by test_connection.py
 def test_a_host_key_that_has_changed_is_named_until_it_is_trusted(far, ledger):
     running = far.work("sleep 600")
     far.runs(running)

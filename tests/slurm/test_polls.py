@@ -35,7 +35,6 @@ def counted():
             yield near, folder / "asked"
 
 
-@pytest.mark.slow
 def test_three_hundred_jobs_are_one_question(counted):
     one, asked = counted
     fields = [

@@ -285,6 +285,7 @@ def test_a_job_that_may_not_be_requeued_is_not(plain, book):
 def test_preemption_that_cancels_is_named(plain, book):
     low = plain.work("sleep 600", book, slurm_partition="low", **WHOLE)
     plain.runs(low)
+    eventually(lambda: lines(book) == 1, PATIENCE)
     high = plain.work(slurm_partition="high", **WHOLE)
     plain.ends(low, "ABORTED", "it had to make room for another job", "run it again")
     plain.ends(high, "COMPLETED")
