@@ -10,7 +10,6 @@ from opus_core.backends import RequestView, User
 from opus_core.errors import NotAuthenticated
 from opus_core.plugins import Registry
 
-
 ROLES = {"ann": (), "full": (), "pen": ("publisher",)}
 
 

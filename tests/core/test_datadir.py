@@ -179,3 +179,14 @@ def test_a_process_that_has_ended_is_dead_even_as_a_zombie() -> None:
     assert process.dead(who), "a zombie"
     child.wait()
     assert process.dead(who)
+
+
+@pytest.mark.upstream("S15", "S16")
+@pytest.mark.parametrize("mode", [0o644, 0o662, 0o661, 0o777])
+def test_a_secret_that_everybody_may_read_starts_nothing(tmp_path, mode):
+    open_data_dir(tmp_path)
+    (tmp_path / "secret").chmod(mode)
+    with pytest.raises(ConfigError, match="chmod o="):
+        open_data_dir(tmp_path)
+    (tmp_path / "secret").chmod(mode & 0o770)
+    open_data_dir(tmp_path)

@@ -107,6 +107,13 @@ def open_data_dir(path: Path) -> DataDir:
 
 
 def _key(path: Path, text: str) -> bytes:
+    mode = path.stat().st_mode
+    if mode & 0o007:
+        raise ConfigError(
+            f"every user of this machine may read or change {path} (mode {mode & 0o777:o}), which"
+            f" signs tokens: chmod o= {path}, and if somebody may have read it, remove it while no"
+            " job runs: the next start makes a new one"
+        )
     key = bytes.fromhex(text.strip())
     if len(key) < _SHORTEST:
         raise ConfigError(
@@ -150,7 +157,7 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    # For the group too: web and supervisor may be two users of one group; umask bars the others.
+    # For the group too: web and supervisor may be two users of one group.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o660)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)

@@ -6,10 +6,11 @@ import argparse
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict
 
 from opus_core.app import Opus, open_opus
+from opus_core.commands import security
+from opus_core.commands.finding import Finding
 from opus_core.commands.probe import probe
 from opus_core.config import load
 from opus_core.definitions import Catalogue, State
@@ -19,21 +20,15 @@ from opus_core.routes.vosi import NO_SUPERVISOR, is_silent
 from opus_core.supervisor import check_instance
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    state: Literal["ok", "warning", "error"]
-    subject: str
-    sentence: str
-
-
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the parser."""
     parser = subparsers.add_parser("check", help="find mistakes in an installation")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument(
         "--probe", action="store_true", help="send a small job through the manager and back"
+    )
+    parser.add_argument(
+        "--security", action="store_true", help="say what an auditor would ask as well"
     )
     parser.set_defaults(run=run)
 
@@ -64,6 +59,8 @@ def findings(args: argparse.Namespace) -> Iterator[Finding]:
         return
     try:
         yield from _installation(opus)
+        if args.security:
+            yield from security.findings(opus)
         if args.probe:
             yield from _probe(opus)
     finally:
