@@ -107,6 +107,7 @@ def test_a_new_session_has_a_new_cookie(site):
     first = browser.cookies["__Host-opus"]
     browser.enter(site, "ann")
     assert browser.cookies["__Host-opus"] != first
+    assert site.people.by_cookie(first) is None
 
 
 def test_signing_in_does_not_keep_a_cookie_that_somebody_planted(site):

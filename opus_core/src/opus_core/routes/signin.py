@@ -123,6 +123,8 @@ def _form(
 
 
 def _entered(asked: Asked, people: People, cookie: str, back: str) -> bottle.HTTPResponse:
+    if asked.caller.session is not None:
+        people.sessions.close(asked.caller.cookie)  # nobody shall have kept that one
     root = urlsplit(asked.urls.root)
     answer = see_other(f"{root.scheme}://{root.netloc}{_own(asked, back)}")
     answer.set_header("Set-Cookie", set_cookie(asked, cookie, people.sessions.longest))
