@@ -127,14 +127,14 @@ def capabilities(offers: Iterable[Offer]) -> bytes:
         if offer.standard:
             entry.set("standardID", offer.standard)
         etree.SubElement(entry, "description").text = for_xml(offer.description)
-        interface = etree.SubElement(entry, "interface")
-        interface.set(f"{{{XSI}}}type", "vs:ParamHTTP")
-        use = "base" if offer.base else "full"
-        etree.SubElement(interface, "accessURL", use=use).text = offer.url
-        for method in offer.methods:  # VOResource 1.1 section 2.2.2
-            element = etree.SubElement(interface, "securityMethod")
+        for method in offer.methods or ("",):
+            # An interface has one way at most (VOResource 1.1 section 2.2.2), or none: anonymous.
+            interface = etree.SubElement(entry, "interface")
+            interface.set(f"{{{XSI}}}type", "vs:ParamHTTP")
+            use = "base" if offer.base else "full"
+            etree.SubElement(interface, "accessURL", use=use).text = offer.url
             if method:
-                element.set("standardID", method)
+                etree.SubElement(interface, "securityMethod", standardID=method)
     return _document(root)
 
 
