@@ -43,6 +43,7 @@ soak: .venv/stamp .venv-test/stamp ## hours of load and killing; SOAK="--seconds
 	.venv/bin/python tests/soak/slurm.py || failed=1; \
 	.venv-test/bin/tox run -e slurm -- -m slow tests/slurm || failed=1; \
 	OPUS_SOAK=1 .venv-test/bin/tox run -e api || failed=1; \
+	OPUS_SOAK=1 .venv-test/bin/tox run -e security || failed=1; \
 	exit $$failed
 
 clean: ## remove the environments and caches; opus-data stays

@@ -129,8 +129,8 @@ MISTAKES = {
         make("jobs", mode=0o555),
         "the job folders cannot be kept in",
     ),
-    "empty secret": (("serve",), make("secret", ""), "secret holds 0 bytes"),
-    "short secret": (("serve",), make("secret", "00" * 15), "secret holds 15 bytes"),
+    "empty secret": (("serve",), make("secret", "", 0o600), "secret holds 0 bytes"),
+    "short secret": (("serve",), make("secret", "00" * 15, 0o600), "secret holds 15 bytes"),
     "secret without rights": (("serve",), make("secret", "00" * 32, 0), "/secret)"),
 }
 

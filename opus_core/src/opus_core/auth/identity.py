@@ -8,7 +8,6 @@ browser's session; nobody known. Credentials that are wrong are never as good as
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -138,7 +137,7 @@ def _basic(value: str) -> tuple[str, str]:
     """Name and password (RFC 7617)."""
     try:
         text = base64.b64decode(value.strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, not in ASCII, or not in UTF-8
         text = ""
     name, colon, secret = text.partition(":")
     if not colon:
