@@ -416,3 +416,11 @@ def test_a_description_shows_to_those_it_is_for(site):
     assert ann.get(private).status == 200  # what one has, one keeps
     assert dan.post("/rest/fit", form={}).status == 303
     assert site.client().post("/rest/fit", form={}).status == 401
+
+
+def test_every_page_has_a_way_to_sign_out(site):
+    browser = Browser(site).enter(site, "bob")
+    job = urlsplit(browser.post("/rest/fit").location).path
+    for url in ("/", "/new/fit", "/rest/fit", job, "/account", "/admin/users", "/admin/audit"):
+        forms = [form.action for form in page(browser.get(url)).forms]
+        assert "/signout" in forms, url
