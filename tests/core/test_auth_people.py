@@ -202,6 +202,27 @@ def test_one_address_does_not_guess_for_many_names(site, quick):
         site.by_password("ann", WRONG, address="b")
 
 
+def test_a_network_of_ipv6_is_one_place(site, quick):
+    for number in range(people._WRONG_BY_ADDRESS):
+        with pytest.raises(NotAuthenticated):
+            site.by_password(f"user{number}", WRONG, address=f"2001:db8::{number:x}")
+    with pytest.raises(LimitReached):
+        site.by_password("ann", WRONG, address="2001:db8::ffff")
+    with pytest.raises(NotAuthenticated):
+        site.by_password("ann", WRONG, address="2001:db8:0:1::1")
+
+
+def test_nobody_fills_the_record_with_refused_tokens(site):
+    for _ in range(people._WRONG_BY_ADDRESS):
+        with pytest.raises(NotAuthenticated):
+            site.sign_in("ann", f"opus_{'0' * 12}_{'A' * 43}", address="a")
+    before = len(acts(site))
+    with pytest.raises(LimitReached):
+        site.sign_in("ann", f"opus_{'0' * 12}_{'A' * 43}", address="a")
+    assert len(acts(site)) == before
+    assert site.sign_in("ann", site.make_token("bob", "ann").text, address="b")
+
+
 def test_many_at_once_get_no_more_attempts():
     attempts = Attempts(most=5, seconds=60)
     passed = []

@@ -418,6 +418,16 @@ def test_a_description_shows_to_those_it_is_for(site):
     assert site.client().post("/rest/fit", form={}).status == 401
 
 
+def test_a_damaged_list_hides_its_description_and_no_other(site):
+    folder = site.parts.catalogue.access._folder / "fit"
+    (folder / "access").write_text("everybody\n")
+    ann = site.client(REMOTE_USER="ann")
+    assert [one["name"] for one in ann.get("/rest").json["definitions"]] == ["echo"]
+    assert "/rest/fit" not in ann.get("/capabilities").text
+    assert ann.post("/rest/fit", form={}).status == 503
+    assert site.client(REMOTE_USER="bob").post("/rest/fit", form={}).status == 303
+
+
 def test_every_page_has_a_way_to_sign_out(site):
     browser = Browser(site).enter(site, "bob")
     job = urlsplit(browser.post("/rest/fit").location).path

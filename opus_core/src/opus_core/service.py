@@ -11,7 +11,7 @@ import hmac
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -436,16 +436,15 @@ class JobService:
             changed = rule(job)
             if changed == job:
                 return job
-            if self._audit is not None and self._policy.for_another(user, job):
-                self._audit.note(
-                    user.name, f"job {act}", job.id, address=user.address, more=f"of {job.owner}"
-                )
             try:
                 limits = self._limits_of(job) if limited else None
                 saved = self._storage.save(changed, expected=job.version, limits=limits)
             except Conflict:
                 continue
             self._changed(saved)
+            if self._audit is not None and self._policy.for_another(user, saved):
+                more = f"of {saved.owner}"
+                self._audit.note(user.name, f"job {act}", job_id, address=user.address, more=more)
             return saved
         raise Conflict(f"job {job_id} is being changed by others all the time; try again")
 
@@ -506,7 +505,8 @@ class JobService:
     def _note_look(self, user: User, job: Job | JobSummary) -> None:
         if self._audit is not None:
             more = f"of {job.owner}"
-            self._audit.note(user.name, "job seen", job.id, address=user.address, more=more)
+            with suppress(Unavailable):  # a full disk keeps no admin from looking; the log has it
+                self._audit.note(user.name, "job seen", job.id, address=user.address, more=more)
 
 
 def uploads_of(job: Job) -> list[Upload]:

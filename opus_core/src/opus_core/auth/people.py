@@ -113,7 +113,7 @@ class People:
 
         def work_out() -> bool:
             keys = (
-                (self._by_address, address),
+                (self._by_address, _place(address)),
                 (self._by_name, name[:_LONGEST]),
             )
             for attempts, of in keys:
@@ -147,7 +147,10 @@ class People:
         prefix = ""
         try:
             if is_token(proof):
+                # Nobody guesses a token, but each refusal is kept in the record.
+                self._by_address.begin(_place(address))
                 self.by_token(proof, name)
+                self._by_address.succeeded(_place(address))
                 prefix = prefix_of(proof)
             else:
                 self.by_password(name, proof, address=address)
@@ -350,6 +353,11 @@ class People:
             return self._accounts.read_user(name)
         except UnknownUser:
             return None
+
+
+def _place(address: str) -> str:
+    """From where somebody guesses: as quotas count those whom nobody knows."""
+    return User(name=None, address=address).quota_key
 
 
 def _checked(roles: frozenset[str]) -> frozenset[str]:

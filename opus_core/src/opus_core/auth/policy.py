@@ -5,14 +5,17 @@ A role gives rights, and a token may have been given less of them: both have to 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from opus_core.access import Access
 from opus_core.auth.tokens import ADMIN, PUBLISH, READ, RUN, SCOPES
 from opus_core.backends import JobQuery, User
-from opus_core.errors import NotAllowed, NotAuthenticated
+from opus_core.errors import NotAllowed, NotAuthenticated, Unavailable
 from opus_core.job import ANYONE, Job, JobSummary
+
+log = logging.getLogger(__name__)
 
 
 def _everybody(name: str) -> Access:
@@ -48,6 +51,15 @@ class Policy:
     def offers(self, user: User, name: str) -> bool:
         """Whether the description is one for this user."""
         return self.is_admin(user) or self.access(name).admits(user)
+
+    def shows(self, user: User, name: str) -> bool:
+        """Whether a list of descriptions has this one for the user: one whose list cannot be read
+        is left out, and logged."""
+        try:
+            return self.offers(user, name)
+        except Unavailable as error:
+            log.error("definition=%s left out of the list: %s", name, error.sentence)
+            return False
 
     def may_see(self, user: User, job: Job | JobSummary) -> None:
         """Raise unless the job is the user's own (UWS 1.1 section 3: 403).

@@ -79,7 +79,7 @@ def get_capabilities(asked: Asked) -> bottle.HTTPResponse:
     if methods and parts.policy.anonymous:
         methods = ("", *methods)
     for name in parts.catalogue.names():
-        if not parts.policy.offers(asked.user, name):
+        if not parts.policy.shows(asked.user, name):
             continue
         offers += [
             xml.Offer(
