@@ -12,4 +12,4 @@ OPUS = (
 
 
 def test_what_is_installed_is_what_is_declared():
-    assert installed() == closure(*OPUS, "pyvo", *TOOLS)
+    assert installed() == closure(*OPUS, "pyvo", "pytest-xdist", *TOOLS)
