@@ -1,7 +1,9 @@
-"""Let tox say for each environment how many minutes it took."""
+"""Let tox say for each environment how many minutes it took, and in the end which tests failed."""
 
 from __future__ import annotations
 
+import atexit
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from tox.tox_env.installer import InstallArguments
 
 _started: dict[str, float] = {}
+_failed: list[str] = []
+
+_LOST = re.compile(r"^(?:\x1b\[\d+m)*((?:FAILED|ERROR)\b.*?)(?:\x1b\[\d+m)*$", re.MULTILINE)
 
 
 @impl
@@ -31,3 +36,13 @@ def tox_before_run_commands(tox_env: ToxEnv) -> None:
 def tox_after_run_commands(tox_env: ToxEnv, exit_code: int, outcomes: list[Outcome]) -> None:
     minutes = (time.monotonic() - _started.pop(tox_env.name)) / 60
     print(f"{tox_env.name}: {minutes:.1f} minutes, {'failed' if exit_code else 'passed'}")
+    if exit_code:
+        said = (line for outcome in outcomes for line in _LOST.findall(outcome.out))
+        _failed.extend(f"{tox_env.name}: {line}" for line in said)
+
+
+@atexit.register
+def _tell() -> None:
+    """Last of all, where it is seen however much was printed before."""
+    for line in _failed:
+        print(line)

@@ -73,10 +73,12 @@ def prepare(tmp_path: Path) -> Prepare:
     return prepare
 
 
-def begin(folder: Path, claimant: str = "1", grace: int = 1) -> subprocess.Popen[bytes]:
+def begin(
+    folder: Path, claimant: str = "1", grace: int = 1, via: tuple[str, ...] = ()
+) -> subprocess.Popen[bytes]:
     """Start the wrapper as a manager does."""
     return subprocess.Popen(
-        [BASH, folder / "run"],
+        [BASH, folder / "run", *via],
         env={**ENVIRONMENT, "OPUS_CLAIMANT": claimant, "OPUS_GRACE": str(grace), "OPUS_TAG": "t"},
         cwd="/",
         stdin=subprocess.DEVNULL,
@@ -85,9 +87,9 @@ def begin(folder: Path, claimant: str = "1", grace: int = 1) -> subprocess.Popen
     )
 
 
-def run(folder: Path, claimant: str = "1") -> Exit | None:
+def run(folder: Path, claimant: str = "1", via: tuple[str, ...] = ()) -> Exit | None:
     """Run the wrapper to its end; how the script ended."""
-    process = begin(folder, claimant)
+    process = begin(folder, claimant, via=via)
     process.communicate(timeout=60)
     return links.peek(folder).exit
 
@@ -326,6 +328,23 @@ def test_a_script_that_closes_its_files_to_everybody_ends_as_any_other(
 # --- how it ends ---
 
 
+def test_a_command_of_the_manager_runs_the_script_and_nothing_else_of_the_wrapper(
+    prepare: Prepare,
+) -> None:
+    folder = prepare(
+        'printf "%s\\n" "$PPID" "$WORD" "$value" "$#" >out; exit 7',
+        ("value", "a b"),
+        outputs=("out",),
+    )
+    end = run(folder, via=(BASH, "-c", 'export WORD="$1"; "${@:2}"; exit', "-", "a  *"))
+    assert end is not None
+    assert end.code == 7
+    parent, *rest = (folder / "results/out").read_text().splitlines()
+    assert rest == ["a  *", "a b", "0"], "words and values arrive as they are"
+    assert links.peek(folder).started is not None
+    assert links.peek(folder).started.split("/")[2] != parent, "the command is between them"
+
+
 def test_code_and_signal_are_told(prepare: Prepare) -> None:
     died = run(prepare("kill -KILL $$"))
     failed = run(prepare("exit 3"))
@@ -442,6 +461,17 @@ def test_the_exit_takes_a_place_that_was_allocated_before_the_script(prepare: Pr
     status = os.stat(folder / "exit")
     assert (status.st_ino, status.st_size) == (int(inode), int(size))
     assert int(size) >= 1024
+
+
+def test_a_link_in_place_of_the_draft_leads_the_wrapper_nowhere(
+    tmp_path: Path, prepare: Prepare
+) -> None:
+    other = tmp_path / "other"
+    other.write_text("precious")
+    folder = prepare(f"draft=$(echo ../.exit-*) && rm $draft && ln -s {other} $draft && touch done")
+    assert run(folder) is None, "the record is gone with the draft"
+    assert (folder / "work/done").exists(), "no link was made"
+    assert other.read_text() == "precious"
 
 
 def test_a_full_disk_cannot_lose_the_exit(tmp_path: Path, prepare: Prepare) -> None:

@@ -9,119 +9,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from local_jobs import Make, Prepare, alive, begun, number_in, status, wait_end, wait_for, wrapper
 from opus_core import links
-from opus_core.backends import Cause, Kind, Ref, Status, Task
-from opus_core.definition import JobDefinition
+from opus_core.backends import Cause, Kind, Ref
 from opus_core.errors import ConfigError, SubmitDeferred, SubmitRejected
-from opus_core.folder import Folders
-from opus_core.job import DefinitionRef, Job, new_id, now
-from opus_manager_local import LocalManager, LocalOptions
+from opus_manager_local import LocalOptions
 from opus_manager_local.launcher import spawn
-from opus_manager_local.processes import Process, tree
+from opus_manager_local.processes import Process
 from opus_manager_local.records import Record
-
-Make = Callable[..., LocalManager]
-Prepare = Callable[..., Task]
-
-
-@pytest.fixture
-def tags() -> Iterator[list[str]]:
-    """The tags of this test's jobs; what is left of them is killed, and buried if it was ours."""
-    tags: list[str] = []
-    yield tags
-    for process in (process for tag in tags for process in tree(tag, None)):
-        process.send(signal.SIGKILL)
-    wait_for(_buried)
-
-
-@pytest.fixture
-def make(tmp_path: Path, tags: list[str]) -> Iterator[Make]:
-    """A callable that makes a manager on the same folder.
-
-    They are closed before what is left is killed: one of them would start what waits.
-    """
-    made: list[LocalManager] = []
-
-    def make(**options: object) -> LocalManager:
-        wanted = {"folder": tmp_path / "local", "max_jobs": 2, "grace": 1, **options}
-        made.append(LocalManager(LocalOptions(**wanted)))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield make
-    for manager in made:
-        manager.close()
-
-
-@pytest.fixture
-def prepare(tmp_path: Path, tags: list[str]) -> Prepare:
-    """A callable that writes a job's folder and answers its task."""
-    folders = Folders(tmp_path / "jobs")
-
-    def prepare(script: str, duration: int = 0) -> Task:
-        definition = JobDefinition(name="test", script=script)
-        job = Job(
-            id=new_id(),
-            definition=DefinitionRef("test", 1),
-            created=now(),
-            tag=f"opus-t-{new_id()}",
-        )
-        job = replace(job, execution_duration=duration)
-        folders.write(job, definition, event=None, host="here", backends={})
-        tags.append(str(job.tag))
-        return folders.task(job, definition)
-
-    return prepare
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-
-
-def status(manager: LocalManager, task: Task) -> Status:
-    return manager.get_status([task.ref])[task.ref]
-
-
-def wait_end(manager: LocalManager, task: Task) -> Status:
-    seen: list[Status] = []
-
-    def ended() -> bool:
-        seen.append(status(manager, task))
-        return seen[-1].kind is Kind.ENDED
-
-    wait_for(ended)
-    return seen[-1]
-
-
-def begun(task: Task) -> bool:
-    return links.peek(task.folder).begun
-
-
-def number_in(path: Path) -> int:
-    wait_for(lambda: path.exists() and path.read_text().endswith("\n"))
-    return int(path.read_text())
-
-
-def alive(pid: int) -> bool:
-    process = Process.of(pid)
-    return process is not None and process.alive
-
-
-def wrapper(task: Task) -> Process:
-    """The wrapper that holds the claim."""
-    wait_for(lambda: links.peek(task.folder).begun)
-    claim = Process.parse(str(links.peek(task.folder).claimant).partition("/")[2])
-    assert claim is not None
-    return claim
 
 
 def elsewhere(code: str, *arguments: object) -> subprocess.Popen[str]:
@@ -303,13 +204,13 @@ def test_a_record_is_on_the_disk_before_anything_is_started(
         on_disk.append(path.stat().st_ino)
         on_disk.extend(path.iterdir() if path.is_dir() else [])
 
-    def launched(record: Record, options: LocalOptions, log: Path) -> Process:
+    def launched(record: Record, options: LocalOptions, log: Path, user: None) -> Process:
         (written,) = [one for one in (tmp_path / "local" / "records").iterdir() if one.stem]
         assert record.tag in written.name
         assert written.stat().st_ino in on_disk, "its content"
         assert written in on_disk, "its name"
         on_disk.append(0)
-        return launch(record, options, log)
+        return launch(record, options, log, user)
 
     monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr("opus_manager_local.manager.spawn", launched)
@@ -666,16 +567,6 @@ def test_trivial_jobs_are_not_held_up(make: Make, prepare: Prepare) -> None:
     wait_for(lambda: all(links.peek(task.folder).exit for task in tasks))
     # 50 a second and more on an idle machine; a tenth of that allows for a busy one.
     assert time.monotonic() - begin < 8
-
-
-def _buried() -> bool:
-    """Reap what children have ended; True when there are none."""
-    try:
-        while os.waitpid(-1, os.WNOHANG) != (0, 0):
-            continue
-    except ChildProcessError:
-        return True
-    return False
 
 
 def _children() -> list[str]:

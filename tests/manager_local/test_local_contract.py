@@ -1,4 +1,4 @@
-"""The local manager keeps the contract that every manager has to keep."""
+"""The local manager keeps the contract that every manager has to keep, however it isolates jobs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ from dataclasses import replace
 
 import pytest
 
+from isolated import NOBODY, needs_bubblewrap, needs_root, open_folder
 from opus_core.testing import ManagerContract
 from opus_manager_local import LocalManager, LocalOptions
 
 
 class TestLocalManager(ManagerContract):
     @pytest.fixture
-    def make(self, tmp_path):
+    def isolation(self):
+        """The options that keep jobs from what is not theirs."""
+        return {}
+
+    @pytest.fixture
+    def make(self, tmp_path, isolation):
         made = []
 
         def make():
-            made.append(LocalManager(LocalOptions(folder=tmp_path / "local", grace=1)))
+            options = LocalOptions(folder=tmp_path / "local", grace=1, **isolation)
+            made.append(LocalManager(options))
             return made[-1]
 
         yield make
@@ -62,3 +69,31 @@ class TestLocalManager(ManagerContract):
                 elsewhere.rename(there)
 
         return away
+
+
+class TestInASandbox(TestLocalManager):
+    @pytest.fixture
+    def isolation(self):
+        needs_bubblewrap()
+        return {"sandbox": "bubblewrap"}
+
+
+class TestAsAnotherUser(TestLocalManager):
+    @pytest.fixture
+    def tmp_path(self):
+        """A folder that others may pass through; pytest's own are closed to them."""
+        with open_folder() as folder:
+            yield folder
+
+    @pytest.fixture
+    def isolation(self):
+        needs_root()
+        return {"run_as": NOBODY}
+
+
+class TestAsAnotherUserInASandbox(TestAsAnotherUser):
+    @pytest.fixture
+    def isolation(self):
+        needs_root()
+        needs_bubblewrap()
+        return {"run_as": NOBODY, "sandbox": "bubblewrap"}

@@ -66,6 +66,9 @@ class Opus:
         `event_url`: where wrappers reach this process's web side, if nothing is configured.
         """
         config = self.config
+        for backend in (self.storage, self.manager, self.jdl):
+            for sentence in backend.warnings():
+                log.warning("%s: %s", backend.name, sentence)
         base = config.server.event_url or config.base_url or event_url
         settings = Settings(
             policy=EndPolicy(

@@ -103,6 +103,13 @@ class Backend(ABC):
         Called at start and by `opus check`; it may ask the outside world for some seconds.
         """
 
+    def warnings(self) -> Sequence[str]:
+        """Sentences for the admin about what works here and should not stay so; after `check`.
+
+        They are logged at start, and `opus check` prints them.
+        """
+        return ()
+
     def close(self) -> None:  # noqa: B027  or nothing to close
         """Give back what was opened; safe twice. Nothing else is called afterwards."""
 

@@ -1,7 +1,8 @@
 """The bash wrapper that every manager runs, and the files beside it that it reads.
 
 `WRAPPER` is the same for every job: `Folders.write` puts it into the job's folder as `run`, and a
-manager has it run by `bash run` with these in its environment:
+manager has it run by `bash run`, or by `bash run COMMAND...` where the script is to be run by a
+command (a sandbox, a container), with these in its environment:
 
     OPUS_CLAIMANT  what stands in the claim if this submission wins it (never `sealed`, no blanks)
     OPUS_FOLDER    the job's folder, where `$0` does not lie in it (sbatch copies scripts)

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Runs the script of one OPUS job, once in the life of the job, whatever was submitted how often.
+# Runs the script of one OPUS job, once in the life of the job, whatever was submitted how often:
+#   bash run [COMMAND...]    where COMMAND, a sandbox say, runs what follows it
 #
 # The same bytes lie in every job's folder; opus_core/wrapper.py says what they read, and OPUS's
 # docs say why the links `claim`, `started` and `exit` are made in this order. Needs bash 4.2,
@@ -78,13 +79,16 @@ make_durable() { # FILE_OR_FOLDER...
 }
 
 # The record takes the place of blanks that were written before the script began, so that a disk
-# which is full by now cannot lose it. The first `exit` stands: ln does not replace.
+# which is full by now cannot lose it. The draft has been open since then: a script may have put a
+# link in its place, and we may write where the script may not. It is closed, and so with the server
+# of an NFS, before it gets its name. The first `exit` stands: ln does not replace.
 make_exit() { # CODE: how the script ended, empty if it never began
   local signal=
   ((${1:-0} > 128)) && kill -l "$(($1 - 128))" >/dev/null 2>&1 && signal=$(($1 - 128))
   set_now
   printf 'claimant=%s\ncode=%s\nsignal=%s\nreason=%s\nstarted=%s\nended=%s\noom=%s\nend=exit\n' \
-    "$OPUS_CLAIMANT" "$1" "$signal" "$reason" "$started" "$now" "$oom" 1<>"$draft"
+    "$OPUS_CLAIMANT" "$1" "$signal" "$reason" "$started" "$now" "$oom" >&"$record"
+  exec {record}>&-
   ln -T -- "$draft" exit 2>/dev/null
 }
 
@@ -132,11 +136,12 @@ add_value() { # NAME=VALUE PREFIX: values of one name are joined by newlines
 # Becomes the script. From the first exported value on only names that begin with OPUS_, which no
 # parameter has, and positional parameters can be relied on.
 become_script() { # COMMAND...
+  exec {record}>&-
   cd work || exit 127
   unset -v OPUS_CLAIMANT OPUS_FOLDER OPUS_GRACE
   export OPUS_PROGRESS="$folder/progress" OPUS_PARAMETERS="$folder/parameters.json"
   # Bash changes the values of these until they are unset.
-  unset -v files outputs command stat # arrays of ours, whose names a parameter may have
+  unset -v files outputs command stat via # arrays of ours, whose names a parameter may have
   unset -v RANDOM SRANDOM SECONDS LINENO HISTCMD EPOCHSECONDS EPOCHREALTIME GROUPS FUNCNAME DIRSTACK
   for OPUS_NAME in "${!OPUS_VALUES[@]}"; do
     export "$OPUS_NAME=${OPUS_VALUES[$OPUS_NAME]}"
@@ -180,7 +185,8 @@ post_later() { # PHASE
 main() {
   local reason='' script='' killer='' timer='' interrupted started='' now stat birth standing
   local folder=$OPUS_FOLDER grace=$OPUS_GRACE duration=0 event_url='' event_form='' boot entry code
-  local draft self first command outputs=() files=() counts killed before='' oom=''
+  local draft record self first command via=("$@") outputs=() files=() counts killed before=''
+  local oom=''
   declare -gA OPUS_VALUES=()
   trap 'stop term' TERM INT HUP
   trap 'stop limit' ALRM
@@ -203,7 +209,8 @@ main() {
   birth=${stat[19]} # [clock ticks since boot]
   self=$HOSTNAME/$boot/$$/$birth
   draft=.exit-$HOSTNAME-$$
-  printf '%2047s\n' '' >"$draft" || leave 1 'no space for the record of its end'
+  printf '%2047s\n' '' >"$draft" && exec {record}<>"$draft" ||
+    leave 1 'no space for the record of its end'
   if [[ $reason ]]; then
     make_exit ''
     leave 1 'told to stop before the script began'
@@ -234,7 +241,7 @@ main() {
   started=$now
   if [[ ! $reason ]]; then
     set -m
-    become_script "${command[@]}" </dev/null >stdout 2>stderr &
+    become_script "${via[@]}" "${command[@]}" </dev/null >stdout 2>stderr &
     script=$!
     set +m
     [[ $reason ]] && stop "$reason" # came before $script was known
@@ -297,4 +304,4 @@ main() {
   exit "${code:-1}"
 }
 
-main # parsed to its end before it begins, whatever happens to this file
+main "$@" # parsed to its end before it begins, whatever happens to this file

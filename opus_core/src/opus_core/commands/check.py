@@ -83,6 +83,8 @@ def _installation(opus: Opus) -> Iterator[Finding]:
     for kind in ("storage", "manager", "jdl"):
         backend = getattr(opus, kind)
         yield Finding("ok", kind, f"{backend.name}: {backend.about}")
+        for sentence in backend.warnings():
+            yield Finding("warning", kind, sentence)
     try:
         check_instance(opus.data_dir, opus.storage)
         yield Finding("ok", "data_dir", str(opus.data_dir.path))

@@ -92,6 +92,13 @@ class BackendContract(Generic[B]):
     def test_check_is_content_with_what_works(self, instances: Instances[B]) -> None:
         instances.open().check()
 
+    def test_its_warnings_are_sentences(self, instances: Instances[B]) -> None:
+        warnings = instances.open().warnings()
+        assert not isinstance(warnings, str), "one text in place of several"
+        for sentence in warnings:
+            assert sentence.strip(), "nothing is said"
+            assert "\n" not in sentence, "more than one line"
+
     def test_close_is_safe_twice(self, instances: Instances[B]) -> None:
         instance = instances.open()
         instances.restart(instance)

@@ -14,13 +14,15 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from opus_core import disk
 from opus_core.backends import Kind, Manager, Ref, Status, Task
 from opus_core.errors import BackendUnavailable, ConfigError, SubmitDeferred, SubmitRejected
-from opus_manager_local import processes
+from opus_manager_local import isolation, processes
+from opus_manager_local.isolation import User
 from opus_manager_local.launcher import spawn
 from opus_manager_local.options import LocalOptions, check_bash, check_limits
 from opus_manager_local.records import Launch, Record, Records
@@ -35,7 +37,7 @@ _KILL_TIME: Final = 10.0  # [s]
 
 
 class LocalManager(Manager):
-    """Runs jobs as processes of the user that the supervisor runs as."""
+    """Runs jobs as processes of the user that the supervisor runs as, or of another one."""
 
     name = "local"
     about = "runs jobs as processes on this machine, a few at once; for one machine or a trial"
@@ -51,13 +53,17 @@ class LocalManager(Manager):
         self._watcher = Watcher(self._launch_waiting)
         # Numbers whose process has ended: that never changes, and need not be looked at again.
         self._over: set[int] = set()
+        # Roots of jobs' folders to which the user they run as has found the way.
+        self._reached: set[Path] = set()
 
     def check(self) -> None:
-        """Linux with pidfds, bash 4.2 or later, limits that can be set, a folder to write to."""
+        """Linux with pidfds, bash 4.2 or later, limits that can be set, a folder to write to, and
+        what it takes to keep jobs apart as the options say."""
         if not hasattr(os, "pidfd_open") or not Path("/proc/self/stat").exists():
             raise ConfigError("the local manager needs Linux 5.4 or later with /proc mounted")
         check_bash()
         check_limits(self._options)
+        isolation.check(self._options)
         try:
             with disk.noticing_full(self._options.folder), self._records.lock():
                 pass
@@ -67,6 +73,10 @@ class LocalManager(Manager):
                 " set [manager] folder to one that is the server's own"
             ) from error
 
+    def warnings(self) -> Sequence[str]:
+        """Jobs that run as root."""
+        return isolation.warnings(self._options)
+
     def close(self) -> None:
         """Stop watching; jobs go on."""
         self._watcher.close()
@@ -75,6 +85,7 @@ class LocalManager(Manager):
         """Write the record, which survives a power cut, and launch what there is room for."""
         if not (task.folder / "run").is_file():
             raise SubmitRejected(f"there is no job in the folder {task.folder}")
+        self._open_way(task.folder)
         try:
             with self._records.lock():
                 record = self._records.add(task.ref.tag, task.folder)
@@ -167,6 +178,23 @@ class LocalManager(Manager):
         except OSError as error:
             raise self._unavailable(error) from error
 
+    def _open_way(self, folder: Path) -> None:
+        """Let the user that jobs run as come to a job's folder. Raises `SubmitDeferred`."""
+        user, root = self._user, folder.parents[1]
+        if user is None:
+            return
+        isolation.open_way(folder)
+        if root not in self._reached and not isolation.enters(user, root):
+            raise SubmitDeferred(
+                f"the user {user.name}, whom jobs run as, may not pass through the folders above"
+                f" those of jobs; `chmod o+x` each folder from / to {root}"
+            )
+        self._reached.add(root)
+
+    @cached_property
+    def _user(self) -> User | None:
+        return isolation.user_of(self._options)
+
     # --- the queue ---
 
     def _survey(self, numbers: Mapping[str, int]) -> tuple[int, list[int]]:
@@ -212,7 +240,7 @@ class LocalManager(Manager):
                     record = self._records.read(number, tags[number])
                     if record is not None:
                         active += self._launch(look(self._records, record))
-        except (OSError, BackendUnavailable) as error:
+        except (OSError, BackendUnavailable, ConfigError) as error:
             log.warning("no job could be launched: %s", error)
 
     def _launch(self, view: View) -> bool:
@@ -220,7 +248,7 @@ class LocalManager(Manager):
         number = view.record.number
         tries = view.launch.tries if view.launch else 0
         if view.waiting:
-            process = spawn(view.record, self._options, self._records.log)
+            process = spawn(view.record, self._options, self._records.log, self._user)
             tries += 1
         elif view.wrapper is not None:
             # Launched by somebody who was killed before that could be written down.

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from opus_core.errors import ConfigError
 
@@ -43,6 +43,27 @@ class LocalOptions:
     environment: tuple[str, ...] = field(
         default=("PATH", "LANG", "LC_*", "TZ", "HOME", "USER", "LOGNAME", "TMPDIR"),
         metadata={"help": "Variables of the server that jobs get; * stands for anything."},
+    )
+    run_as: str = field(
+        default="",
+        metadata={
+            "help": "System user that jobs run as, if the supervisor is root; none: its own."
+        },
+    )
+    sandbox: Literal["none", "bubblewrap"] = field(
+        default="none", metadata={"help": "What keeps scripts from all but their job's folder."}
+    )
+    sandbox_reads: tuple[str, ...] = field(
+        default=(
+            *("/usr", "/bin", "/sbin", "/lib*", "/opt", "/sys/devices/system/cpu"),
+            *("/etc/alternatives", "/etc/fonts", "/etc/ld.so.*", "/etc/localtime"),
+            *("/etc/group", "/etc/hosts", "/etc/nsswitch.conf", "/etc/passwd", "/etc/resolv.conf"),
+            *("/etc/ca-certificates*", "/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/ssl/certs"),
+        ),
+        metadata={"help": "What scripts may read in a sandbox; * stands for anything."},
+    )
+    sandbox_network: bool = field(
+        default=False, metadata={"help": "Whether scripts reach the network from a sandbox."}
     )
 
 
