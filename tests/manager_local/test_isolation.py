@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,19 @@ def test_a_folder_that_was_given_away_is_never_touched_again(
     os.link(secret, task.folder / "hard")
     isolation.prepare(LocalOptions(), task.folder, nobody)
     assert secret.stat().st_uid == 0
+
+
+def test_only_the_folder_of_a_job_is_given_away(
+    make: Make, prepare: Prepare, tmp_path: Path, nobody: User
+) -> None:
+    """The records may be open to the user of the web server; root does not do all they say."""
+    secret = closed(tmp_path / "other" / "secret")
+    manager = make(run_as=NOBODY)
+    task = prepare("exit 0")
+    foreign = replace(task, folder=task.folder.rename(secret.parent / "job"))
+    manager.start(foreign)
+    assert status(manager, task).kind is Kind.QUEUED
+    assert foreign.folder.stat().st_uid == 0
 
 
 def test_where_that_user_cannot_come_a_job_waits_and_the_admin_is_told(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 
 import pytest
 
 from attacked import attacked_site
+from isolated import needs_root
 
 SAFE = """
 base_url = "https://opus.example.org"
@@ -95,6 +98,31 @@ def test_a_secret_that_everybody_may_read_starts_no_server(site):
 def test_no_account_comes_with_the_program(site):
     with attacked_site() as fresh:
         assert json.loads(fresh.opus("user", "list", "--json").stdout) == []
+
+
+def test_others_may_pass_through_the_data_folder_as_long_as_all_in_it_is_closed(site):
+    data = site.folder / "data"
+    asked(site, SAFE)
+    data.chmod(0o2771)
+    try:
+        assert asked(site, SAFE)["files"][0] == "ok"
+        (data / "opus.sqlite").chmod(0o664)
+        assert str(data) in asked(site, SAFE)["files"][1]
+    finally:
+        (data / "opus.sqlite").chmod(0o660)
+        data.chmod(0o2770)
+
+
+def test_root_is_told_who_decides_what_root_does(site, tmp_path):
+    needs_root()
+    asked(site, SAFE)
+    above = replace(site, folder=tmp_path / "roots", prefix=())
+    assert "configuration" in asked(above, SAFE)
+    assert asked(above, SAFE)["configuration"][0] == "ok"
+    os.chown(above.config, 65534, 65534)
+    state, sentence = asked(above, SAFE)["configuration"]
+    assert state == "warning"
+    assert "nobody may change" in sentence
 
 
 def test_a_header_that_names_the_user_needs_a_proxy(site):

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import os
 import pwd
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
     owner = _user(args.user) if args.user else None
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # What is made in it belongs to its group, even by a supervisor that is root.
+        folder.chmod(folder.stat().st_mode | stat.S_ISGID)
     except OSError as error:
         raise BadRequest(f"{folder} cannot be a folder: {error.strerror}") from error
     config_file = folder / "opus.toml"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from datetime import timedelta
@@ -150,18 +151,35 @@ def _files(opus: Opus) -> Iterator[Finding]:
         yield Finding(
             "error", "files", f"every user of this machine may change {file}: chmod o-w {file}"
         )
+    if file is not None and os.geteuid() == 0 and (others := _masters(file)):
+        yield Finding(
+            "warning",
+            "configuration",
+            f"{', '.join(others)} may change {file}, and so what a supervisor does that is root:"
+            " keep it in a folder that is root's, as /etc/opus",
+        )
     if not found:
         yield Finding("ok", "files", "are closed to other users of this machine")
 
 
 def _is_open(path: Path) -> bool:
-    """Whether those who are neither owner nor of the group may read it, or go into it."""
+    """Whether those who are neither owner nor of the group may read or change it, or find something
+    in it that they may. To pass through (`o+x`), as jobs of another user have to, is no harm."""
     try:
         mode = path.stat().st_mode
+        inside = list(path.iterdir()) if path.is_dir() and mode & stat.S_IXOTH else []
     except OSError:
         return False
-    bits = stat.S_IROTH | stat.S_IWOTH | (stat.S_IXOTH if path.is_dir() else 0)
-    return bool(mode & bits)
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        return True
+    return any(one.is_file() and one.stat().st_mode & stat.S_IRWXO for one in inside)
+
+
+def _masters(file: Path) -> list[str]:
+    """Who, but for root, owns the file or its folder."""
+    owners = {one.stat().st_uid for one in (file, file.parent)} - {0}
+    names = {entry.pw_uid: entry.pw_name for entry in pwd.getpwall()}
+    return sorted(names.get(uid, f"user {uid}") for uid in owners)
 
 
 def _size(network: str) -> int:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -26,6 +27,7 @@ from opus_core import disk
 from opus_core.errors import ConfigError
 from opus_manager_local.options import LocalOptions, bash
 
+_JOB: Final = re.compile(r"[0-9a-f]{32}")
 _HARD_LINKS: Final = Path("/proc/sys/fs/protected_hardlinks")
 _PATIENCE: Final = 10  # [s] for what takes some milliseconds
 # --cap-drop is for root, whose script would keep root's rights in there.
@@ -108,10 +110,15 @@ def prepare(options: LocalOptions, folder: Path, user: User | None) -> None:
     """Make a place for temporary files, and give a job's folder to the user it will run as.
 
     The folder itself is given last. From then on nothing in it is to be trusted, and nothing is
-    done here any more; its owner tells that, since only root could give it back.
+    done here any more; its owner tells that, since only root could give it back. Raises
+    `ConfigError` for a folder that is no job's: what records say root does not give away unseen.
     """
     if user is not None and os.lstat(folder).st_uid == user.uid:
         return
+    if user is not None and not (
+        _JOB.fullmatch(folder.name) and folder.name[:2] == folder.parent.name
+    ):
+        raise ConfigError(f"{folder} is no job's folder, and is not given to {user.name}")
     if options.sandbox == "bubblewrap":
         disk.make_folder(folder / "tmp")
     if user is not None:
