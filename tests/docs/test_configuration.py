@@ -31,7 +31,8 @@ def generate() -> ModuleType:
 
 
 GENERATE = generate()
-EXAMPLES = [b for page in GENERATE.PAGES for b in blocks(page) if b.language == "toml"]
+PAGES = (*GENERATE.PAGES, DOCS / "admin" / "local.md")
+EXAMPLES = [b for page in PAGES for b in blocks(page) if b.language == "toml"]
 
 
 @pytest.mark.parametrize("page", GENERATE.PAGES, ids=lambda page: page.name)
