@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 
-from benchmarks.asking import get, load, post
+from benchmarks.asking import ask, get, load, post
 from benchmarks.figure import Figure
 from benchmarks.site import hello, new_site
 
@@ -16,12 +16,16 @@ def figures(quick: bool) -> Iterator[Figure]:
     """In turns, since machines drift, and ratios of what was measured in one turn."""
     with new_site() as site, site.serve(), hello() as bare:
         job = site.create(text="a")
+        ann = {"Authorization": f"Bearer {site.new_user('ann')}"}
+        hers = ask(post(site.job_list(), {"text": "a"}, headers=ann)).headers["Location"]
         plans = {
             "hello": get(bare),
             "phase": get(f"{job}/phase"),
             "job": get(job),
             "create": post(site.job_list(), {"text": "hello"}),
-            # with a token: as soon as tokens exist
+            "phase, token": get(f"{hers}/phase", headers=ann),
+            "job, token": get(hers, headers=ann),
+            "create, token": post(site.job_list(), {"text": "hello"}, headers=ann),
         }
         rates: dict[str, list[float]] = {name: [] for name in plans}
         for _ in range(_ROUNDS):
@@ -37,4 +41,7 @@ def figures(quick: bool) -> Iterator[Figure]:
     yield Figure("GET phase / hello", ratio["phase"], "x", floor=0.33)
     yield Figure("GET job / hello", ratio["job"], "x", floor=0.22)
     yield Figure("creation / hello", ratio["create"], "x", floor=0.15)
+    yield Figure("GET phase with a token / hello", ratio["phase, token"], "x", floor=0.28)
+    yield Figure("GET job with a token / hello", ratio["job, token"], "x", floor=0.18)
+    yield Figure("creation with a token / hello", ratio["create, token"], "x")
     yield Figure("creation, durable", statistics.median(rates["create"]), "/s", floor=500)

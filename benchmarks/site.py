@@ -92,6 +92,11 @@ class Site:
         """Make a job; answers its URL."""
         return create(self.job_list(name), fields)
 
+    def new_user(self, name: str) -> str:
+        """A user with an account; answers a token that may run jobs."""
+        self._opus("user", "add", name)
+        return self._opus("token", "add", name).strip()
+
     @contextmanager
     def serve(self) -> Iterator[int]:
         """Run the server; answers its pid."""
@@ -119,12 +124,13 @@ class Site:
         own = str(config or self.config)
         return [sys.executable, "-m", "opus_core.cli", "--config", own, *words]
 
-    def _opus(self, *words: str) -> None:
+    def _opus(self, *words: str) -> str:
         done = subprocess.run(
             self._command(*words), cwd=self.folder, capture_output=True, text=True, check=False
         )
         if done.returncode:
             raise Failed(f"opus {' '.join(words)}: {done.stderr.strip()}")
+        return done.stdout
 
 
 @contextmanager
