@@ -482,6 +482,23 @@ def test_the_last_acts_are_found(site, number):
         assert site.audit.latest(most) == every[::-1][:most]
 
 
+@pytest.mark.parametrize("page", [1, 2, 5, 1000])
+def test_what_is_older_than_an_instant_is_forgotten_and_nothing_else(site, monkeypatch, page):
+    monkeypatch.setattr("opus_core.auth.audit._PAGE", page)
+    site.audit.forget(jobs.now())  # of nothing
+    for one in range(7):
+        site.audit.note("ann", "did", str(one))
+    every = list(site.audit.entries())
+    site.audit.forget(every[4].time)
+    left = list(site.audit.entries())
+    assert left == [one for one in every if one.time >= every[4].time]
+    assert site.audit.latest(2) == left[::-1][:2]
+    site.audit.forget(jobs.now() + timedelta(seconds=1))
+    assert list(site.audit.entries()) == []
+    site.audit.note("ann", "did", "more")
+    assert [one.subject for one in site.audit.latest(9)] == ["more"]
+
+
 # -- what is remembered
 
 

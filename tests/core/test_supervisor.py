@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +11,7 @@ import pytest
 
 from core.helpers.site import Site, a_site
 from opus_core import lifecycle
+from opus_core.auth.audit import Audit
 from opus_core.errors import BackendUnavailable, StorageFull
 from opus_core.job import DefinitionRef, Parameter, Phase, Upload, Work, now
 from opus_core.testing.timing import eventually
@@ -209,3 +211,26 @@ def test_a_job_whose_upload_is_gone_is_an_error(site: Site) -> None:
     done = site.until_phase(job, Phase.ERROR)
     assert done.error is not None
     assert "'sky.fits' is not there any more" in done.error.message
+
+
+@pytest.mark.parametrize("kept", [0.0, 1e-6, 3600.0])
+def test_the_record_of_who_did_what_is_kept_as_long_as_the_site_wants(
+    site: Site, kept: float
+) -> None:
+    audit = Audit(site.storage)
+    audit.note("ann", "token made", "ann")
+    site.settings = replace(site.settings, audit_kept=kept)
+    left = 0 if kept == 1e-6 else 1
+    swept = threading.Event()
+    sweep = site.folders.sweep
+
+    def watched(*arguments, **more):
+        swept.set()
+        return sweep(*arguments, **more)
+
+    site.folders.sweep = watched
+    supervisor = site.supervisor()
+    assert swept.wait(20)
+    eventually(lambda: len(list(audit.entries())) == left, "the record is as long as it should be")
+    supervisor.stop()  # after which nothing is swept any more
+    assert len(list(audit.entries())) == left

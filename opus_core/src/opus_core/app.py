@@ -81,6 +81,7 @@ class Opus:
             event_url=f"{base.rstrip('/')}/handler/job_event" if base else None,
             lease_seconds=config.supervisor.lease_seconds,
             session_idle=config.auth.session_idle,
+            audit_kept=config.auth.audit_kept,
             fetch=Fetch(
                 hosts=hosts.parse(config.jobs.fetch_hosts),
                 max_bytes=config.jobs.max_upload,

@@ -263,6 +263,12 @@ class Auth:
     session_max: int = option(
         7 * 86400, "So long after signing in it ends at latest.", unit="seconds", least=60
     )
+    audit_kept: int = option(
+        400 * 86400,
+        "How long the record of who did what is kept; 0: for good.",
+        unit="seconds",
+        least=0,
+    )
     publishers_publish: bool = option(
         False, "Whether publishers may publish descriptions themselves; false: admins do."
     )

@@ -73,6 +73,15 @@ class Audit:
         its end."""
         return len(self._storage.records(STREAM, after, number + 1)) > number
 
+    def forget(self, before: datetime) -> None:
+        """Remove the acts before an instant."""
+        while records := self._storage.records(STREAM, limit=_PAGE):
+            old = [record.seq for record in records if record.time < before]
+            if old:
+                self._storage.trim(STREAM, old[-1])
+            if len(old) < len(records):
+                return
+
     def entries(self, after: int = 0) -> Iterator[Entry]:
         """All acts behind a number, oldest first."""
         while records := self._storage.records(STREAM, after, _PAGE):

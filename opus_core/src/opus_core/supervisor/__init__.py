@@ -22,6 +22,7 @@ from functools import partial
 
 from opus_core import job as jobs
 from opus_core import lifecycle
+from opus_core.auth.audit import Audit
 from opus_core.backends import HealthState, Manager, Storage
 from opus_core.datadir import INSTANCE_STREAM, DataDir
 from opus_core.definitions import Catalogue
@@ -264,18 +265,20 @@ class Supervisor:
         self._desk.change(job, lambda job: job, due=_ABANDONED)
 
     def _sweep(self) -> None:
-        """Remove job folders that no row names and nobody has touched for a day, and what has
-        expired of accounts."""
+        """Remove job folders that no row names and nobody has touched for a day, what has expired
+        of accounts, and what is older in the audit than the site wants it to be."""
 
         def known(job_id: str) -> bool:
             return self._desk.fresh(job_id) is not None
 
         self._desk.folders.sweep(known, older_than=86400.0)
+        now, settings = jobs.now(), self._desk.settings
         accounts = self._desk.storage.accounts()
         if accounts is not None:
-            now = jobs.now()
-            idle = timedelta(seconds=self._desk.settings.session_idle)
+            idle = timedelta(seconds=settings.session_idle)
             accounts.sweep(expired_before=now - _EXPIRED, idle_before=now - idle)
+        if settings.audit_kept:
+            Audit(self._desk.storage).forget(now - timedelta(seconds=settings.audit_kept))
 
 
 def check_instance(data_dir: DataDir, storage: Storage) -> None:

@@ -47,6 +47,7 @@ class Settings:
     event_url: str | None = None
     lease_seconds: float = 15.0
     session_idle: float = 4 * 3600.0  # [s] after which a browser's session is over
+    audit_kept: float = 0.0  # [s] that the record of who did what is kept; 0: for good
     fetch: Fetch = field(default_factory=Fetch)  # of inputs that are given as URLs
 
 
