@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 from services_missing import lacking
 
@@ -35,6 +39,17 @@ def needs_root() -> None:
 
 
 def needs_bubblewrap() -> None:
-    """Skip, or fail with CI=true, where there is no sandbox."""
+    """Skip, or fail with CI=true, where bubblewrap is missing; skip where the kernel allows no
+    sandbox (in a chroot, say), which nothing that could be installed would change."""
     if shutil.which("bwrap") is None:
         lacking("bubblewrap is not installed")
+    if said := _refused():
+        pytest.skip(f"no sandbox can be made here: {said}")
+
+
+@cache
+def _refused() -> str:
+    """What bubblewrap says where it cannot do anything; nothing where it can."""
+    command = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return (done.stderr.strip() or "it fails") if done.returncode else ""
