@@ -213,6 +213,24 @@ def test_a_sandbox_has_the_job_and_the_programs_of_the_machine(
 
 
 @pytest.mark.usefixtures("sandbox")
+def test_nothing_of_ours_is_open_in_a_sandbox_and_no_program_gives_rights(
+    make: Make, prepare: Prepare
+) -> None:
+    manager = make(**SANDBOX)
+    task = prepare(
+        "for one in /proc/$$/fd/*; do readlink $one; done | sort -u;"
+        " for word in NoNewPrivs CapEff CapBnd; do grep $word /proc/self/status; done"
+    )
+    manager.start(task)
+    assert wait_end(manager, task).cause is Cause.OK
+    *files, privileges, effective, bounding = said(task)
+    ours = {str(task.folder / name) for name in ("script", "stdout", "stderr")}
+    assert {one for one in files if not one.startswith("pipe:")} == {"/dev/null", *ours}
+    assert privileges.split() == ["NoNewPrivs:", "1"]
+    assert int(effective.split()[1], 16) == int(bounding.split()[1], 16) == 0
+
+
+@pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize("network", [False, True])
 def test_the_network_is_there_if_the_site_says_so(
     make: Make, prepare: Prepare, network: bool
