@@ -76,6 +76,12 @@ class NeverContent(Saboteur):
         raise JdlError("this cannot work here")
 
 
+@breaks(JdlContract, "test_its_warnings_are_sentences")
+class WarnsInOneText(Saboteur):
+    def warnings(self):
+        return "one text in place of several"
+
+
 @breaks(JdlContract, "test_close_is_safe_twice")
 class ClosesOnce(Saboteur):
     closed = False

@@ -109,6 +109,12 @@ class NeverContent(Saboteur):
         raise ConfigError("this cannot work here")
 
 
+@breaks(ManagerKit, "test_its_warnings_are_sentences")
+class WarnsOfNothing(Saboteur):
+    def warnings(self):
+        return [" "]
+
+
 @breaks(ManagerKit, "test_close_is_safe_twice")
 class ClosesOnce(Saboteur):
     closed = False

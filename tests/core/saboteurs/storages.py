@@ -145,6 +145,12 @@ class NeverContent(Saboteur):
         raise ConfigError("this cannot work here")
 
 
+@breaks(RecordPromises, "test_its_warnings_are_sentences")
+class WarnsAtLength(Saboteur):
+    def warnings(self):
+        return ["one line\nand another"]
+
+
 @breaks(RecordPromises, "test_close_is_safe_twice")
 class ClosesOnce(Saboteur):
     closed = False
