@@ -222,6 +222,13 @@ def test_the_style_sheet_is_named_by_its_content_and_kept(client):
     assert client.get("/static/base.html").status == 404
 
 
+def test_the_library_for_scripts_is_served_as_a_module(client):
+    answer = client.get("/static/uwsLib.js")
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert "export class UwsClient" in answer.text
+    assert client.get("/static/package.json").status == 404
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [

@@ -1,0 +1,197 @@
+"""Two small UWS services by another hand: one of UWS 1.0, and one of 1.1 that never waits.
+
+Jobs live in memory; what they do is to let time pass. Pages of all sites may ask (CORS).
+
+`busy=N` lets the next N questions about a job be refused for a second; `asked`, which the job of
+UWS 1.1 shows among its parameters, counts the questions.
+"""
+
+from __future__ import annotations
+
+import html
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+UWS = "http://www.ivoa.net/xml/UWS/v1.0"
+XLINK = "http://www.w3.org/1999/xlink"
+QUEUED = 0.3  # [s]
+
+
+@dataclass
+class Job:
+    id: str
+    parameters: list[tuple[str, str]]
+    began: float | None = None
+    aborted: bool = False
+    asked: int = 0
+    busy: int = 0
+
+    @property
+    def phase(self) -> str:
+        if self.aborted:
+            return "ABORTED"
+        if self.began is None:
+            return "PENDING"
+        seconds = float(dict(self.parameters).get("seconds", "1"))
+        passed = time.monotonic() - self.began
+        if passed < QUEUED:
+            return "QUEUED"
+        return "EXECUTING" if passed < seconds else "COMPLETED"
+
+
+@dataclass
+class Service:
+    """One job list at `/async`."""
+
+    recent: bool
+    jobs: dict[str, Job] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def document(self, job: Job) -> str:
+        shown = [*job.parameters, *([("asked", str(job.asked))] if self.recent else [])]
+        parameters = "".join(
+            f'<parameter id="{html.escape(name)}">{html.escape(value)}</parameter>'
+            for name, value in shown
+        )
+        results = f'<result id="answer" x:href="{job.id}/results/answer"/>'
+        version = ' version="1.1"' if self.recent else ""
+        encoding = "UTF-8" if self.recent else "ISO-8859-1"
+        return (
+            f'<?xml version="1.0" encoding="{encoding}"?>'
+            f'<job xmlns="{UWS}" xmlns:x="{XLINK}"{version}><jobId>{job.id}</jobId>'
+            f"<phase>{job.phase}</phase><quote/><executionDuration>0</executionDuration>"
+            f"<parameters>{parameters}</parameters>"
+            f"<results>{results if job.phase == 'COMPLETED' else ''}</results></job>"
+        )
+
+    def list(self) -> str:
+        rows = "".join(
+            f'<u:jobref id="{job.id}" x:href="async/{job.id}"><u:phase>{job.phase}</u:phase></u:jobref>'
+            for job in self.jobs.values()
+        )
+        version = ' version="1.1"' if self.recent else ""
+        return f'<u:jobs xmlns:u="{UWS}" xmlns:x="{XLINK}"{version}>{rows}</u:jobs>'
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    service: Service
+
+    def do_OPTIONS(self) -> None:
+        self._send(204, "")
+
+    def do_GET(self) -> None:
+        steps = self._steps()
+        service = self.service
+        with service.lock:
+            if steps == ["async"]:
+                return self._send(200, service.list())
+            job = service.jobs.get(steps[1]) if len(steps) > 1 else None
+            if job is None:
+                return self._lost()
+            match steps[2:]:
+                case []:
+                    job.asked += 1
+                    if job.busy and job.asked > 1:  # the first is the redirect's
+                        job.busy -= 1
+                        return self._send(503, "no time", headers={"Retry-After": "1"})
+                    return self._send(200, service.document(job))
+                case ["phase"]:
+                    return self._send(200, job.phase, "text/plain")
+                case ["results"]:
+                    href = f"http://{self.headers['Host']}/async/{job.id}/results/answer"
+                    result = f'<result id="answer" x:href="{href}"/>'
+                    head = f'<results xmlns="{UWS}" xmlns:x="{XLINK}">'
+                    return self._send(200, f"{head}{result}</results>")
+                case ["results", "answer"]:
+                    return self._send(200, "42", "text/plain")
+        return self._lost()
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        form = parse_qsl(self.rfile.read(length).decode(), keep_blank_values=True)
+        steps = self._steps()
+        service = self.service
+        with service.lock:
+            if steps == ["async"]:
+                job = Job(str(len(service.jobs) + 1), [])
+                job.busy = int(dict(form).get("busy", "0"))
+                # In UWS 1.0 nothing is said of PHASE in a creation: here it is a parameter.
+                runs = service.recent and ("PHASE", "RUN") in form
+                job.parameters = [
+                    pair for pair in form if not (service.recent and pair[0] == "PHASE")
+                ]
+                job.began = time.monotonic() if runs else None
+                service.jobs[job.id] = job
+                return self._redirect(f"/async/{job.id}")
+            job = service.jobs.get(steps[1]) if len(steps) > 1 else None
+            if job is None:
+                return self._lost()
+            if steps[2:] == ["phase"]:
+                if ("PHASE", "RUN") in form:
+                    job.began = time.monotonic()
+                job.aborted = ("PHASE", "ABORT") in form
+                return self._redirect(f"/async/{job.id}")
+            if steps[2:] == [] and ("ACTION", "DELETE") in form:
+                del service.jobs[job.id]
+                return self._redirect("/async")
+        return self._lost()
+
+    def _steps(self) -> list[str]:
+        parts = urlsplit(self.path)
+        assert "WAIT" not in parse_qs(parts.query) or self.service.recent, (
+            "it was not asked for that"
+        )
+        return parts.path.strip("/").split("/")
+
+    def _lost(self) -> None:
+        self._send(404, "<html><body><h1>Not Found</h1></body></html>", "text/html")
+
+    def _redirect(self, where: str) -> None:
+        self._send(303, "", headers={"Location": f"http://{self.headers['Host']}{where}"})
+
+    def _send(
+        self,
+        status: int,
+        body: str,
+        kind: str = "text/xml",
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        data = body.encode("utf-8" if self.service.recent else "iso-8859-1", "xmlcharrefreplace")
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        if status != 204:
+            self.send_header("Content-Length", str(len(data)))
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.send_header("Access-Control-Allow-Headers", "*")
+        self.send_header("Access-Control-Allow-Methods", "GET, POST, DELETE")
+        self.send_header("Access-Control-Expose-Headers", "Location, Retry-After")
+        self.send_header("Date", formatdate(usegmt=True))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *said: object) -> None:
+        return
+
+
+@contextmanager
+def foreign(*, recent: bool) -> Iterator[str]:
+    """A service that runs; answers the address of its job list."""
+    handler = type("Bound", (Handler,), {"service": Service(recent=recent)})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/async"
+        finally:
+            server.shutdown()
+            thread.join()

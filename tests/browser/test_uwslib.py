@@ -1,0 +1,205 @@
+"""uwsLib.js in Node and in Chromium: the same tests, against an OPUS and two services of others."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import opus_core
+from browser.foreign import foreign
+from browser.served import served
+from servers import Site, free_port
+from services_missing import lacking
+
+HERE = Path(__file__).parent
+EXAMPLE = HERE.parents[1] / "examples" / "periodogram"
+LIBRARY = Path(opus_core.__file__).parent / "client" / "uwslib"
+
+WADL = """\
+<application xmlns="http://wadl.dev.java.net/2009/02" xmlns:xs="http://www.w3.org/2001/XMLSchema">
+ <resources base="http://localhost/rest/"><resource id="joblist" path="say">
+  <method id="create_job" name="POST"><request>
+   <param style="query" name="text" type="xs:string" default="hello"/>
+   <param style="query" name="seconds" type="xs:double" default="0"/>
+   <param style="query" name="lines" type="xs:int" default="0"/>
+   <param style="query" name="code" type="xs:int" default="0"/>
+  </request></method>
+  <resource id="job" path="{job-id}"><resource id="job_result_name" path="results/{result-id}">
+   <param style="template" name="result-id" type="xs:string">
+    <option value="output" mediaType="text/plain"/>
+   </param>
+  </resource></resource>
+ </resource></resources>
+</application>
+"""
+SCRIPT = """\
+for ((line = 1; line <= lines; line++)); do
+  echo "line $line é"
+  ((line % 10)) || sleep 0.2
+done
+sleep "$seconds"
+((lines == 0)) || echo end
+printf %s "$text" >"$output"
+exit "$code"
+"""
+COPY = WADL.replace('path="say"', 'path="copy"').replace(
+    '<param style="query" name="text" type="xs:string" default="hello"/>',
+    '<param style="query" name="table" type="file" required="true"/>'
+    '<param style="query" name="note" type="xs:string" default=""/>',
+)
+
+
+@pytest.fixture(scope="module")
+def origin_port():
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory, origin_port):
+    """The job lists that the tests are about, by the names that they have there."""
+    folder = tmp_path_factory.mktemp("sites")
+    origin = f'cors_origins = ["http://127.0.0.1:{origin_port}"]'
+    opened, locked = Site(folder / "open"), Site(folder / "locked")
+    opened.configure(server=f"port = {opened.port}\nthreads = 16\n{origin}")
+    locked.configure(
+        server=f"port = {locked.port}\n{origin}", auth="anonymous = false\npasswords = false"
+    )
+    try:
+        for site in (opened, locked):
+            site.describe("say", SCRIPT, WADL)
+        document = (EXAMPLE / "definition.wadl").read_text()
+        opened.describe("periodogram", (EXAMPLE / "script").read_text(), document)
+        opened.describe("copy", 'cat "$table" >"$output"', COPY)
+        locked.opus("user", "add", "ann")
+        token = locked.opus("token", "add", "ann").stdout.strip()
+        opened.serve()
+        locked.serve()
+        with foreign(recent=False) as old, foreign(recent=True) as recent:
+            yield {
+                "opus": f"{opened.url}/rest/say",
+                "example": f"{opened.url}/rest/periodogram",
+                "locked": f"{locked.url}/rest/say",
+                "token": token,
+                "old": old,
+                "recent": recent,
+            }
+    finally:
+        opened.stop()
+        locked.stop()
+
+
+def test_in_node(servers):
+    node = shutil.which("node")
+    if node is None:
+        lacking("node is not installed")
+    environment = {
+        **os.environ,
+        "SERVERS": json.dumps({"library": str(LIBRARY / "uwsLib.js"), **servers}),
+    }
+    done = subprocess.run(
+        [node, "--test", "--test-reporter=spec", str(HERE / "uwslib" / "node.test.mjs")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+RUN = """
+async ({ servers }) => {
+  const library = await import("/uwslib/uwsLib.js");
+  const { tests } = await import("/tests/suite.mjs");
+  const found = [];
+  for (const [name, run] of tests({ library, ...servers })) {
+    try {
+      await run();
+      found.push([name, null]);
+    } catch (error) {
+      found.push([name, `${error.stack ?? error}`]);
+    }
+  }
+  return found;
+}
+"""
+
+
+def test_in_chromium(servers, page, origin_port):
+    with served({"uwslib": LIBRARY, "tests": HERE / "uwslib"}, origin_port) as origin:
+        page.goto(origin)
+        found = page.evaluate(RUN, {"servers": servers})
+    failed = [f"{name}: {error}" for name, error in found if error]
+    assert len(found) > 30
+    assert failed == [], "\n\n".join(failed)
+
+
+COMPARE = """
+async ({ seed, number }) => {
+  const { readXml } = await import("/uwslib/uwsLib.js");
+  const { equal } = await import("/tests/check.mjs");
+  const { damaged, dice, document, native } = await import("/tests/trees.mjs");
+  const roll = dice(seed);
+  const count = { read: 0, refused: 0, lenient: 0, strict: 0 };
+  for (let tried = 0; tried < number; tried += 1) {
+    const whole = document(roll);
+    const text = tried % 3 ? damaged(whole, roll) : whole;
+    const wanted = native(text);
+    let found = null;
+    try {
+      found = readXml(text);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+    }
+    if (wanted === null) {
+      count[found ? "lenient" : "refused"] += 1;
+      continue;
+    }
+    // Which XML 1.0 does not allow (section 3.1), and Chromium does.
+    if (found === null && /=\\s*("[^"]*<|'[^']*<)/.test(text)) {
+      count.strict += 1;
+      continue;
+    }
+    equal(found, wanted, text);
+    count.read += 1;
+  }
+  return count;
+}
+"""
+
+
+def test_documents_are_read_as_the_browser_reads_them(page, origin_port):
+    """What the browser's reader takes, ours takes and understands in the same way."""
+    seed, number = secrets.randbelow(2**32), 20000
+    with served({"uwslib": LIBRARY, "tests": HERE / "uwslib"}, origin_port) as origin:
+        page.goto(origin)
+        count = page.evaluate(COMPARE, {"seed": seed, "number": number})
+    assert sum(count.values()) == number, f"seed {seed}"
+    assert count["read"] > number / 3
+    assert count["refused"] > number / 5
+    assert count["lenient"] < count["refused"] / 5, count
+    assert count["strict"] < number / 100, count
+
+
+BLOCKS = re.findall(r"```js\n(.*?)```", (LIBRARY / "README.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_the_examples_of_its_page_run(servers, tmp_path, number):
+    """Against a server of ours, in place of the one that they name."""
+    node = shutil.which("node")
+    if node is None:
+        lacking("node is not installed")
+    text = BLOCKS[number].replace("./uwsLib.js", str(LIBRARY / "uwsLib.js"))
+    assert text.count("https://opus.example.org/rest/periodogram") == 1
+    file = tmp_path / "example.mjs"
+    file.write_text(text.replace("https://opus.example.org/rest/periodogram", servers["example"]))
+    done = subprocess.run([node, str(file)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
