@@ -72,7 +72,8 @@ class Service:
 
     def list(self) -> str:
         rows = "".join(
-            f'<u:jobref id="{job.id}" x:href="async/{job.id}"><u:phase>{job.phase}</u:phase></u:jobref>'
+            f'<u:jobref id="{job.id}" x:href="async/{job.id}">'
+            f"<u:phase>{job.phase}</u:phase></u:jobref>"
             for job in self.jobs.values()
         )
         version = ' version="1.1"' if self.recent else ""
