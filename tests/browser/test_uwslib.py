@@ -15,40 +15,14 @@ import pytest
 import opus_core
 from browser.foreign import foreign
 from browser.served import served
-from servers import Site, free_port
+from browser.sites import WADL, say_site
+from servers import free_port
 from services_missing import lacking
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parents[1] / "examples" / "periodogram"
 LIBRARY = Path(opus_core.__file__).parent / "client" / "uwslib"
 
-WADL = """\
-<application xmlns="http://wadl.dev.java.net/2009/02" xmlns:xs="http://www.w3.org/2001/XMLSchema">
- <resources base="http://localhost/rest/"><resource id="joblist" path="say">
-  <method id="create_job" name="POST"><request>
-   <param style="query" name="text" type="xs:string" default="hello"/>
-   <param style="query" name="seconds" type="xs:double" default="0"/>
-   <param style="query" name="lines" type="xs:int" default="0"/>
-   <param style="query" name="code" type="xs:int" default="0"/>
-  </request></method>
-  <resource id="job" path="{job-id}"><resource id="job_result_name" path="results/{result-id}">
-   <param style="template" name="result-id" type="xs:string">
-    <option value="output" mediaType="text/plain"/>
-   </param>
-  </resource></resource>
- </resource></resources>
-</application>
-"""
-SCRIPT = """\
-for ((line = 1; line <= lines; line++)); do
-  echo "line $line é"
-  ((line % 10)) || sleep 0.2
-done
-sleep "$seconds"
-((lines == 0)) || echo end
-printf %s "$text" >"$output"
-exit "$code"
-"""
 COPY = WADL.replace('path="say"', 'path="copy"').replace(
     '<param style="query" name="text" type="xs:string" default="hello"/>',
     '<param style="query" name="table" type="file" required="true"/>'
@@ -65,15 +39,12 @@ def origin_port():
 def servers(tmp_path_factory, origin_port):
     """The job lists that the tests are about, by the names that they have there."""
     folder = tmp_path_factory.mktemp("sites")
-    origin = f'cors_origins = ["http://127.0.0.1:{origin_port}"]'
-    opened, locked = Site(folder / "open"), Site(folder / "locked")
-    opened.configure(server=f"port = {opened.port}\nthreads = 16\n{origin}")
-    locked.configure(
-        server=f"port = {locked.port}\n{origin}", auth="anonymous = false\npasswords = false"
-    )
-    try:
-        for site in (opened, locked):
-            site.describe("say", SCRIPT, WADL)
+    with (
+        say_site(folder / "open", origin_port) as opened,
+        say_site(folder / "locked", origin_port, auth="anonymous = false") as locked,
+        foreign(recent=False) as old,
+        foreign(recent=True) as recent,
+    ):
         document = (EXAMPLE / "definition.wadl").read_text()
         opened.describe("periodogram", (EXAMPLE / "script").read_text(), document)
         opened.describe("copy", 'cat "$table" >"$output"', COPY)
@@ -81,18 +52,14 @@ def servers(tmp_path_factory, origin_port):
         token = locked.opus("token", "add", "ann").stdout.strip()
         opened.serve()
         locked.serve()
-        with foreign(recent=False) as old, foreign(recent=True) as recent:
-            yield {
-                "opus": f"{opened.url}/rest/say",
-                "example": f"{opened.url}/rest/periodogram",
-                "locked": f"{locked.url}/rest/say",
-                "token": token,
-                "old": old,
-                "recent": recent,
-            }
-    finally:
-        opened.stop()
-        locked.stop()
+        yield {
+            "opus": f"{opened.url}/rest/say",
+            "example": f"{opened.url}/rest/periodogram",
+            "locked": f"{locked.url}/rest/say",
+            "token": token,
+            "old": old,
+            "recent": recent,
+        }
 
 
 def test_in_node(servers):
