@@ -288,6 +288,34 @@ def test_nobody_follows_the_journal_while_nobody_waits(storage) -> None:
 # -- the end, and what may go wrong
 
 
+def test_a_waiter_whose_client_has_left_is_sent_away_and_no_other(storage) -> None:
+    job, other = storage.add(a_job()), storage.add(a_job())
+    left = threading.Event()
+    with watching(storage, slots=2) as watcher:
+        ended: list[str] = []
+
+        def wait(name: str, topic: str, gone: waiting.Gone) -> None:
+            with watcher.waiter(topic, name, gone) as waiter:
+                while waiter.wait(20):
+                    ended.append(f"{name} looks")
+                ended.append(f"{name} leaves")
+
+        leaving = in_background(lambda: wait("a", job.id, left.is_set))
+        staying = in_background(lambda: wait("b", other.id, waiting.stays))
+        eventually(lambda: not admits(watcher), "both have a slot")
+        left.set()
+        leaving.join(10)
+        assert ended == ["a looks", "a leaves"], "once more, for its answer"
+        assert admits(watcher), "its slot is free"
+        assert staying.is_alive()
+    staying.join(10)
+
+
+def admits(watcher: Watcher) -> bool:
+    with watcher.waiter("another", "c") as waiter:
+        return waiter.admitted
+
+
 def test_close_wakes_everybody_and_lets_nobody_wait_again(storage) -> None:
     jobs = [storage.add(a_job()) for _ in range(3)]
     outcomes: list[bool] = []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +13,11 @@ import pytest
 
 from opus_core.config import load
 from opus_core.job import Phase
-from servers import site
+from servers import eventually, site
 from uws import documents
 from uws.documents import text
 from uws.jobs import WORK, describe
+from uws.slots import taken
 from uws.storage import change
 
 AT_ONCE = 1.0  # [s] under whatever load these tests run
@@ -133,3 +137,35 @@ def test_more_waiters_than_threads_stop_nobody(tmp_path):
         assert {phase for phase, _ in answers} == {"PENDING"}
         held = [seconds for _, seconds in answers if seconds > 2.5]
         assert len(held) == 2, "as many as there are slots; the others were answered at once"
+
+
+@pytest.mark.parametrize("address", ["{job}?WAIT=30", "/changes?after={seq}&WAIT=30"])
+@pytest.mark.parametrize("leave", ["close", "half", "reset"])
+def test_a_client_that_leaves_gives_back_its_place(tmp_path, address, leave):
+    with site(tmp_path) as small:
+        small.configure(
+            server=f"port = {small.port}\nthreads = 4\nwait_slots = 1\nwait_per_user = 1",
+            supervisor="embedded = false",
+        )
+        describe(small, WORK)
+        small.serve()
+        job = small.create("work", run=False)
+        seq = json.loads(small.get("/changes").body)["seq"]
+        path = address.format(job=job.removeprefix(small.url), seq=seq)
+        client = socket.create_connection(("127.0.0.1", small.port))
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{small.port}\r\n\r\n".encode())
+        taken(small, job)
+        if leave == "half":
+            client.shutdown(socket.SHUT_WR)
+        else:
+            if leave == "reset":
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+
+        def waits():
+            begin = time.monotonic()
+            small.get(f"{job}?WAIT=1")
+            return time.monotonic() - begin > 0.9
+
+        eventually(waits, 10)
+        client.close()

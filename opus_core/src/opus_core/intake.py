@@ -9,6 +9,7 @@ answer with it.
 
 from __future__ import annotations
 
+import select
 import socket
 import sys
 import time
@@ -18,6 +19,7 @@ from typing import Any, Final, NoReturn
 
 from waitress import server as server_module
 from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.task import WSGITask
 from waitress.utilities import BadRequest, Error
 
 from opus_core.errors import OpusError
@@ -25,6 +27,7 @@ from opus_core.pacing import PacedChannel
 from opus_core.spool import IN_MEMORY, Body, Spool
 from opus_core.unsent import Unsent
 from opus_core.values import split_host
+from opus_core.waiting import GONE
 
 _LINGER: Final = 5.0  # [s] that a refused client may go on sending
 _LONGEST_LINE: Final = 65536  # [byte] between two chunks, or of all lines behind the last
@@ -123,9 +126,30 @@ class _Parser(HTTPRequestParser):
             raise _Unanswerable(BadRequest("a line between the chunks is too long"))
 
 
+class _Task(WSGITask):
+    """A request that is being answered."""
+
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
+        environ[GONE] = partial(_has_left, self.channel)
+        return environ
+
+
+def _has_left(channel: Any) -> bool:  # noqa: ANN401 - waitress's
+    """Whether the client has closed its connection, or its half of it: such a one may be answered
+    early. Nothing is read, and nobody waits."""
+    descriptor = channel.socket.fileno()
+    if descriptor < 0:  # closed on this side
+        return True
+    poll = select.poll()
+    poll.register(descriptor, getattr(select, "POLLRDHUP", 0))  # POLLHUP and POLLERR always count
+    return bool(poll.poll(0))
+
+
 class _Channel(PacedChannel):
     """A connection."""
 
+    task_class = _Task
     _flush_exception: Any
 
     def __init__(self, unsent: Unsent, *rest: Any, **more: Any) -> None:  # noqa: ANN401 - waitress's

@@ -49,7 +49,7 @@ from opus_core.job import (
     Work,
 )
 from opus_core.sections import Jobs
-from opus_core.waiting import Owner, Waiter, Watcher
+from opus_core.waiting import Gone, Owner, Waiter, Watcher, stays
 
 log = logging.getLogger(__name__)
 
@@ -245,15 +245,17 @@ class JobService:
         visible = self._policy.visible(user, query)
         return iter(()) if visible is None else self._storage.get_list(visible)
 
-    def wait(self, user: User, name: str, job_id: str, wait: validation.Wait) -> Job:
+    def wait(
+        self, user: User, name: str, job_id: str, wait: validation.Wait, gone: Gone = stays
+    ) -> Job:
         """The job, after its phase has changed or the time is up (UWS 1.1 section 2.2.1.2).
 
         Answers at once in phases that do not block, if the job is not in the phase the client
-        believes it in, and where no slot is left for another waiter.
+        believes it in, and where no slot is left for another waiter; and soon if it is `gone`.
         """
         longest = self._settings.max_wait
         seconds = longest if wait.seconds < 0 else min(wait.seconds, longest)
-        with self._watcher.waiter(job_id, user.quota_key) as waiter:
+        with self._watcher.waiter(job_id, user.quota_key, gone) as waiter:
             deadline = time.monotonic() + seconds
             first = self.summary(user, name, job_id).phase
             if first.waitable and wait.phase in (None, first):
@@ -265,12 +267,12 @@ class JobService:
         return self.read(user, name, job_id)
 
     @contextmanager
-    def place(self, user: User, job_id: str) -> Iterator[Waiter]:
+    def place(self, user: User, job_id: str, gone: Gone = stays) -> Iterator[Waiter]:
         """A slot for a request that is to stay until a job is over, taken before there is the job.
 
         Raises `Unavailable` where none is left.
         """
-        with self._watcher.waiter(job_id, user.quota_key) as waiter:
+        with self._watcher.waiter(job_id, user.quota_key, gone) as waiter:
             if not waiter.admitted:
                 raise Unavailable(
                     "too many requests are waiting here already; try again later, or make a job of"
@@ -287,7 +289,7 @@ class JobService:
                 break
         return self.read(user, name, job_id)
 
-    def changes(self, user: User, after: int, seconds: int) -> Changes:
+    def changes(self, user: User, after: int, seconds: int, gone: Gone = stays) -> Changes:
         """What has happened since the number `after` to the jobs that the user may have listed.
 
         Waits for it as `wait` does. `after` < 0 asks for the number to begin with. After a gap in
@@ -298,7 +300,7 @@ class JobService:
             return Changes(seq=self._storage.changes(after)[0])
         longest = self._settings.max_wait
         seconds = longest if seconds < 0 else min(seconds, longest)
-        with self._watcher.waiter(Owner(user.name), user.quota_key) as waiter:
+        with self._watcher.waiter(Owner(user.name), user.quota_key, gone) as waiter:
             deadline = time.monotonic() + seconds
             seq = after
             while True:

@@ -4,7 +4,8 @@ A blocked thread is cheap; more waiters than threads stop a server. So a waiter 
 whoever gets none is answered at once with the present state, which UWS 1.1 section 2.2.1.2
 allows. A waiter costs no query while it waits: one thread follows the journal while anybody
 waits, and wakes those whose job, or any of whose jobs, has changed. Changes made in this process
-wake them at once.
+wake them at once. Whose client has left is sent away within a second or two: a browser whose user
+goes from page to page must not keep the places of the pages that are closed.
 
 Of many who are to wake one does, and the next one when that has looked. A thousand threads
 that wake together fight for Python's lock, and every other request waits until they are done.
@@ -16,7 +17,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -40,11 +41,25 @@ Topic = str | Owner
 """What is waited for: one job, by its id, or any of an owner."""
 
 
+Gone = Callable[[], bool]
+"""Whether the client that waits has left; asked by another thread than the one that waits."""
+
+
+GONE = "opus.client_gone"
+"""The key of the environ under which a web server that can tell puts a `Gone`."""
+
+
+def stays() -> bool:
+    """Nobody can tell, so the client is still there."""
+    return False
+
+
 class Waiter:
     """One waiter's place; made by `Watcher.waiter`."""
 
-    def __init__(self, turns: _Turns, *, admitted: bool) -> None:
+    def __init__(self, turns: _Turns, *, admitted: bool, gone: Gone = stays) -> None:
         self.admitted = admitted
+        self.gone = gone
         self.due = False  # it is to be woken when it has a turn
         self.woken = threading.Event()
         self._turns = turns
@@ -125,13 +140,13 @@ class Watcher:
         self._closed = threading.Event()
 
     @contextmanager
-    def waiter(self, topic: Topic, user: str) -> Iterator[Waiter]:
+    def waiter(self, topic: Topic, user: str, gone: Gone = stays) -> Iterator[Waiter]:
         """A place to wait for changes, in the name of a quota key.
 
         Enter it before reading what may change: no change after that is missed. Where the budget
         is used up the place is not admitted, and its `wait` returns at once.
         """
-        waiter = self._admit(topic, user)
+        waiter = self._admit(topic, user, gone)
         if not waiter.admitted:
             yield waiter
             return
@@ -161,20 +176,18 @@ class Watcher:
             self._closing = True
             for places in self._waiters.values():
                 for waiter in places:
-                    # A closed waiter must not block again: its slot is taken away.
-                    waiter.admitted = False
-                    waiter.woken.set()
+                    _dismiss(waiter)
             thread = self._thread
         self._closed.set()
         if thread is not None:
             thread.join(timeout=2 * _CYCLE)
 
-    def _admit(self, topic: Topic, user: str) -> Waiter:
+    def _admit(self, topic: Topic, user: str, gone: Gone) -> Waiter:
         with self._lock:
             full = self._closing or sum(self._users.values()) >= self._slots
             if full or self._users[user] >= self._per_user:
                 return Waiter(self._turns, admitted=False)
-            waiter = Waiter(self._turns, admitted=True)
+            waiter = Waiter(self._turns, admitted=True, gone=gone)
             self._users[user] += 1
             self._waiters.setdefault(topic, set()).add(waiter)
             return waiter
@@ -191,12 +204,16 @@ class Watcher:
             self._thread.start()
 
     def _run(self, position: int) -> None:
+        looked = time.monotonic()
         while True:
             with self._lock:
                 if not self._waiters or self._closing:
                     self._thread = None
                     return
             self._turns.renew()
+            if time.monotonic() - looked >= _CYCLE:
+                looked = time.monotonic()
+                self._dismiss_gone()
             try:
                 if not self._storage.wait_change(position, _CYCLE):
                     continue
@@ -215,7 +232,20 @@ class Watcher:
                 for change in changes:
                     self.changed(change.job_id, Owner(change.owner))
 
+    def _dismiss_gone(self) -> None:
+        with self._lock:
+            waiters = [one for places in self._waiters.values() for one in places]
+        for waiter in waiters:
+            if waiter.gone():
+                _dismiss(waiter)
+
     def _wake_all(self) -> None:
         with self._lock:
             for places in self._waiters.values():
                 self._turns.give(places)
+
+
+def _dismiss(waiter: Waiter) -> None:
+    """Let it answer, and never block again: its slot is taken away."""
+    waiter.admitted = False
+    waiter.woken.set()

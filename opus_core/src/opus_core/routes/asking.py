@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit
 
 from opus_core.auth.identity import Caller
@@ -21,6 +21,7 @@ from opus_core.render.negotiate import Format, choose
 from opus_core.render.urls import Urls
 from opus_core.routes.parts import Parts
 from opus_core.values import is_loopback, shown, split_host
+from opus_core.waiting import GONE, Gone, stays
 
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
 _PORTS: Final = {"http": "80", "https": "443"}
@@ -74,12 +75,17 @@ class Asked:
         if wait is None:
             job = service.read(self.user, name, job_id)
         else:
-            job = service.wait(self.user, name, job_id, wait)
+            job = service.wait(self.user, name, job_id, wait, self.gone)
         if is_heavy(job) and not self.turn.taken:
             del job  # nobody shall keep such a one while waiting
             self.turn.take()
             job = service.read(self.user, name, job_id)
         return job
+
+    @property
+    def gone(self) -> Gone:
+        """Whether the client has left, as far as the web server can tell."""
+        return cast(Gone, self.environ.get(GONE, stays))
 
     def header(self, name: str) -> str:
         """A header of the request; empty if it was not sent."""

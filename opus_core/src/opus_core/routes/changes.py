@@ -29,7 +29,8 @@ def get_changes(asked: Asked) -> bottle.HTTPResponse:
     Without `after` only the number to begin with, at once.
     """
     wait = parse_wait(asked.pairs)
-    found = asked.parts.service.changes(asked.user, _after(asked), wait.seconds if wait else 0)
+    seconds = wait.seconds if wait else 0
+    found = asked.parts.service.changes(asked.user, _after(asked), seconds, asked.gone)
     content = {
         "seq": found.seq,
         "reset": found.reset,

@@ -44,7 +44,7 @@ def post_sync(asked: Asked, name: str) -> bottle.HTTPResponse:
     service = asked.parts.service
     published = admitted(asked, name)
     job_id = jobs.new_id()
-    with service.place(asked.user, job_id) as waiter:
+    with service.place(asked.user, job_id, asked.gone) as waiter:
         made = make(asked, published, job_id, _RUN)
         asked.turn.leave()  # what follows takes time, and no memory
         if isinstance(made, bottle.HTTPResponse):
