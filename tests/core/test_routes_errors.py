@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 
 import pytest
 
 from core import wsgi
 from core.wsgi import CHROME
-from opus_core.errors import BackendUnavailable, OpusError, StorageFull
-from opus_core.job import new_id
+from opus_core.backends import Health, HealthState
+from opus_core.errors import BackendUnavailable, OpusError, StorageFull, Unavailable
+from opus_core.job import new_id, now
+from opus_core.values import without_paths
 
 
 @pytest.fixture
@@ -121,3 +124,71 @@ def test_a_path_of_any_bytes_is_404(client, path):
     answer = client.get(path)
     assert answer.status == 404
     assert "set-cookie" not in answer.headers
+
+
+HERE = "/srv/opus/data" if os.path.isdir("/srv") else "/var/lib/opus/data"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "public"),
+    [
+        (
+            f"no space is left below {HERE}/jobs (Quota exceeded)",
+            "no space is left below jobs (Quota exceeded)",
+        ),
+        (
+            f"the folder {HERE} cannot be looked into: Stale file handle",
+            "the folder data cannot be looked into: Stale file handle",
+        ),
+        (
+            f"'{HERE}/a b': see [jobs] folder = \"/home/opus/\", /tmp/x.",
+            "'a b': see [jobs] folder = \"opus\", x.",
+        ),
+        (
+            "/home/opus/opus-jobs on login cannot be written to",
+            "opus-jobs on login cannot be written to",
+        ),
+        ("root: /", "root: /"),
+        ("POST /rest/fit, GET /handler/job_event", "POST /rest/fit, GET /handler/job_event"),
+        (
+            "fetching https://h.example/home/x and ~/home/y",
+            "fetching https://h.example/home/x and ~/home/y",
+        ),
+        ("1/usr/2 and/or km/s", "1/usr/2 and/or km/s"),
+        ("", ""),
+    ],
+)
+def test_a_sentence_for_everybody_names_no_place_on_this_machine(sentence, public):
+    assert without_paths(sentence) == public
+
+
+@pytest.mark.parametrize("error", [Unavailable, StorageFull, BackendUnavailable])
+@pytest.mark.parametrize("accept", ["*/*", CHROME, "application/json"])
+def test_no_error_of_ours_names_one(site, client, monkeypatch, error, accept):
+    job = failing(site, monkeypatch, error(f"the storage {HERE}/opus.sqlite is missing"))
+    answer = client.get(job, accept=accept)
+    assert answer.status >= 500
+    assert "the storage opus.sqlite is missing" in answer.text
+    assert HERE not in answer.text
+
+
+@pytest.mark.parametrize(
+    "address", ["/healthz", "/availability", "/availability?RESPONSEFORMAT=json", "/"]
+)
+def test_nor_does_what_is_told_of_the_servers_health(site, client, address):
+    sentence = f"the local manager cannot use its folder {HERE}/local: Permission denied"
+    down = Health(state=HealthState.DOWN, sentence=sentence, since=now(), heartbeat=now())
+    site.storage.set_health("manager", down)
+    answer = client.get(address, accept=CHROME if address == "/" else "*/*")
+    assert "its folder local: Permission denied" in answer.text
+    assert HERE not in answer.text
+
+
+@pytest.mark.parametrize("accept", ["application/xml", CHROME, "application/json"])
+def test_nor_does_what_a_job_waits_for(site, client, accept):
+    job = client.create(PHASE="RUN")
+    sentence = f"the cluster does not answer: the folder {HERE} cannot be looked into: Stale"
+    site.storage.note(job.rpartition("/")[2], {"waiting": sentence})
+    answer = client.get(job, accept=accept)
+    assert "the folder data cannot be looked into" in answer.text
+    assert HERE not in answer.text

@@ -314,7 +314,8 @@ def test_a_disk_that_fills_up_on_the_way_is_503(site, spool, monkeypatch):
             client.shutdown(socket.SHUT_WR)
             answer = everything(client)
     assert answer.startswith("HTTP/1.1 503 ")
-    assert f"no space is left below {spool.folder}" in answer
+    assert "no space is left below spool" in answer
+    assert str(spool.folder) not in answer
     assert spool.expected == 0
 
 

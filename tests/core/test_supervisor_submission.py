@@ -36,6 +36,15 @@ def patient(site: Site, visible_after: float) -> SmallManager:
 # -- what `start` may say
 
 
+def test_a_rejection_names_no_place_of_the_server_to_the_owner(site: Site) -> None:
+    answers(site, SubmitRejected("there is no job in the folder /usr/opus/jobs/ab"))
+    job = site.job()
+    site.supervisor()
+    done = site.until_released(job, Phase.ERROR)
+    assert done.error is not None
+    assert done.error.message == "the cluster refused the job: there is no job in the folder ab"
+
+
 def test_a_rejected_job_is_an_error_and_can_never_run(site: Site) -> None:
     answers(site, SubmitRejected("no such partition 'lang'"))
     job = site.job()

@@ -8,9 +8,11 @@ written in all the forms that clients were seen to send.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -29,6 +31,10 @@ _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U00
 _TRUE: Final = frozenset({"true", "1", "yes"})
 _FALSE: Final = frozenset({"false", "0", "no"})
 
+# Not within a word or an address; it ends where a sentence goes on.
+_PATH: Final = re.compile(
+    r"(?<![\w/:.~])/(?=(?P<top>[^\s/'\"`,;:()]+))(?:[^\s/'\"`,;:()]+/)*(?P<name>[^\s/'\"`,;:()]+)/?"
+)
 _HOST: Final = re.compile(
     r"(?:(?P<name>[A-Za-z0-9_.-]{1,255})|\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\])(?::(?P<port>[0-9]{1,5}))?"
 )
@@ -62,6 +68,22 @@ _INSTANT: Final = re.compile(
 def shown(text: str) -> str:
     """A client's text as an error sentence quotes it, not too long."""
     return repr(text if len(text) <= 60 else f"{text[:60]}...")
+
+
+def without_paths(sentence: str) -> str:
+    """A sentence about this machine, or the cluster, as everybody may read it: of an absolute path
+    its last name alone. The log and `opus check` have all of it.
+
+    Addresses of ours and of others, which look alike, stay: a path begins with a folder that there
+    is in the root of this machine, or that clusters are wont to have.
+    """
+    return _PATH.sub(lambda path: path["name"] if path["top"] in _tops() else path[0], sentence)
+
+
+@cache
+def _tops() -> frozenset[str]:
+    usual = ("data", "gpfs", "home", "lustre", "mnt", "nfs", "scratch", "shared", "work")
+    return frozenset((*usual, *os.listdir("/")))
 
 
 def split_host(text: str) -> tuple[str, int | None] | None:

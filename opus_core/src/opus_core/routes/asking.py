@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit
 
@@ -20,7 +20,7 @@ from opus_core.queries import Wait
 from opus_core.render.negotiate import Format, choose
 from opus_core.render.urls import Urls
 from opus_core.routes.parts import Parts
-from opus_core.values import is_loopback, shown, split_host
+from opus_core.values import is_loopback, shown, split_host, without_paths
 from opus_core.waiting import GONE, Gone, stays
 
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -80,7 +80,7 @@ class Asked:
             del job  # nobody shall keep such a one while waiting
             self.turn.take()
             job = service.read(self.user, name, job_id)
-        return job
+        return _discreet(job)
 
     @property
     def gone(self) -> Gone:
@@ -90,6 +90,13 @@ class Asked:
     def header(self, name: str) -> str:
         """A header of the request; empty if it was not sent."""
         return str(self.environ.get(f"HTTP_{name.upper().replace('-', '_')}", ""))
+
+
+def _discreet(job: Job) -> Job:
+    """The job without what managers say of places on their machines."""
+    waiting = job.job_info.get("waiting", "")
+    said = without_paths(waiting)
+    return job if said == waiting else replace(job, job_info={**job.job_info, "waiting": said})
 
 
 def check_id(job_id: str) -> str:

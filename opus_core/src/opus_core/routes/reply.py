@@ -22,6 +22,7 @@ from opus_core.render.negotiate import Format, choose
 from opus_core.render.urls import Urls
 from opus_core.routes.asking import Asked, root
 from opus_core.routes.parts import Parts
+from opus_core.values import without_paths
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +134,8 @@ def refusal(
     trace = ""
     if isinstance(error, OpusError):
         status, sentence = error.status, error.sentence
+        if status >= 500:  # about us; what is wrong with a request quotes what was sent
+            sentence = without_paths(sentence)
         if error.retry_after is not None or error.status in (429, 503):
             headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 5)))
         if isinstance(error, NotAuthenticated):
@@ -149,7 +152,7 @@ def refusal(
             exc_info=error,
         )
         sentence = (
-            f"{error.sentence} (error {number})"
+            f"{sentence} (error {number})"
             if isinstance(error, OpusError)
             else f"something went wrong here, not with you; the log has it as error {number}"
         )

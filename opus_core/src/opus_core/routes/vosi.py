@@ -19,6 +19,7 @@ from opus_core.render.text import instant
 from opus_core.routes.asking import DOCUMENT, Asked
 from opus_core.routes.parts import Parts
 from opus_core.routes.reply import JSON, XML, document, reply
+from opus_core.values import without_paths
 
 NO_SUPERVISOR: Final = "no supervisor is running; start `opus supervise`"
 _SILENT: Final = timedelta(seconds=30)
@@ -32,6 +33,10 @@ _AVAILABILITY: Final = "ivo://ivoa.net/std/VOSI#availability"
 
 def faults(parts: Parts) -> list[str]:
     """What keeps jobs from being run, a sentence each; empty if nothing does."""
+    return [without_paths(sentence) for sentence in _faults(parts)]
+
+
+def _faults(parts: Parts) -> list[str]:
     try:
         health = parts.storage.health()
     except OpusError as error:
@@ -123,7 +128,7 @@ def get_health(asked: Asked) -> bottle.HTTPResponse:
         "components": {
             name: {
                 "state": one.state,
-                "sentence": one.sentence,
+                "sentence": without_paths(one.sentence),
                 "since": instant(one.since),
                 "heartbeat": instant(one.heartbeat),
             }

@@ -23,6 +23,7 @@ from opus_core.errors import (
 )
 from opus_core.job import Job, Work
 from opus_core.supervisor.desk import Desk, pause
+from opus_core.values import without_paths
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,8 @@ class Submitter:
             return None
 
     def _reject(self, job: Job, message: str) -> None:
+        log.warning("job=%s %s", job.id, message)
+        message = without_paths(message)  # its owner reads it
         self._desk.change(job, lambda job: lifecycle.reject(job, message, now=jobs.now()), due=0.0)
         self._desk.unsay(job, "waiting")
 
