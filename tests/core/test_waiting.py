@@ -311,6 +311,23 @@ def test_a_waiter_whose_client_has_left_is_sent_away_and_no_other(storage) -> No
     staying.join(10)
 
 
+def test_a_server_that_cannot_tell_after_all_harms_nobody(storages, caplog) -> None:
+    """The thread that follows the journal asks, and goes on."""
+    storage, elsewhere = storages(), storages()
+    job = storage.add(a_job())
+    asked = threading.Event()
+
+    def fail() -> bool:
+        asked.set()
+        raise OSError("no such thing")
+
+    with watching(storage) as watcher, watcher.waiter(job.id, "a", fail) as waiter:
+        assert asked.wait(20)
+        run(elsewhere, job.id)
+        assert waiter.wait(20)
+    assert caplog.text.count("cannot be told") == 1
+
+
 def admits(watcher: Watcher) -> bool:
     with watcher.waiter("another", "c") as waiter:
         return waiter.admitted

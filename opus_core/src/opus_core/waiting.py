@@ -236,7 +236,12 @@ class Watcher:
         with self._lock:
             waiters = [one for places in self._waiters.values() for one in places]
         for waiter in waiters:
-            if waiter.gone():
+            try:
+                gone = waiter.gone()
+            except Exception:
+                log.exception("whether a client has left cannot be told")
+                waiter.gone, gone = stays, False
+            if gone:
                 _dismiss(waiter)
 
     def _wake_all(self) -> None:
