@@ -293,16 +293,19 @@ def test_a_waiter_whose_client_has_left_is_sent_away_and_no_other(storage) -> No
     left = threading.Event()
     with watching(storage, slots=2) as watcher:
         ended: list[str] = []
+        entered = threading.Barrier(3)
 
         def wait(name: str, topic: str, gone: waiting.Gone) -> None:
             with watcher.waiter(topic, name, gone) as waiter:
+                entered.wait(20)
                 while waiter.wait(20):
                     ended.append(f"{name} looks")
                 ended.append(f"{name} leaves")
 
         leaving = in_background(lambda: wait("a", job.id, left.is_set))
         staying = in_background(lambda: wait("b", other.id, waiting.stays))
-        eventually(lambda: not admits(watcher), "both have a slot")
+        entered.wait(20)
+        assert not admits(watcher), "both have a slot"
         left.set()
         leaving.join(10)
         assert ended == ["a looks", "a leaves"], "once more, for its answer"
