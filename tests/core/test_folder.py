@@ -114,6 +114,12 @@ def write(folders: Folders, one: Job, event: Event | None = None) -> Path:
     return folders.path(one.id)
 
 
+def note(folders: Folders, one: Job) -> None:
+    results = folders.results(one, DEFINITION).results
+    origin = {"host": "opus.example.org", "backends": {"manager": "x"}}
+    folders.note_results(one, DEFINITION, results, **origin)
+
+
 def task(folder: Path) -> list[str]:
     """The entries of `task`, without the NUL that ends each."""
     *entries, rest = (folder / "task").read_bytes().decode().split("\0")
@@ -480,7 +486,7 @@ def test_job_json_says_where_all_of_it_came_from(folders: Folders) -> None:
     one = job(value("text", "שלום"), Parameter(name="image", upload=upload))
     folder = write(folders, one)
     (folder / "results" / "plot.svg").write_bytes(b"<svg/>")
-    folders.note_results(ID, folders.results(one, DEFINITION).results)
+    note(folders, one)
     assert json.loads((folder / "job.json").read_bytes()) == {
         "job": ID,
         "definition": {"name": "stack", "number": 3, "version": ""},
@@ -706,9 +712,11 @@ def test_folders_that_a_script_has_closed_to_everybody_are_removed(folders: Fold
 
 
 CLOSED = """
-import json, pathlib, sys
+import pathlib, sys
+from opus_core.definition import JobDefinition
 from opus_core.errors import NotFound
 from opus_core.folder import Folders
+from opus_core.job import DefinitionRef, Job, now
 folders, job = Folders(pathlib.Path(sys.argv[1])), sys.argv[2]
 assert folders.progress(job) is None
 for parts in (["stdout"], ["results", "a"]):
@@ -717,8 +725,9 @@ for parts in (["stdout"], ["results", "a"]):
     except NotFound:
         continue
     raise AssertionError(parts)
+one = Job(id=job, definition=DefinitionRef("stack", 3), created=now())
 try:
-    folders.note_results(job, ())
+    folders.note_results(one, JobDefinition(name="stack"), (), host="", backends={})
 except NotFound:
     sys.exit(0)
 """
@@ -739,17 +748,37 @@ def test_what_a_script_has_closed_to_everybody_is_as_good_as_gone(folders: Folde
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("damage", ["[" * 200_000, "{", "\0", '{"a": ' * 100_000])
-def test_a_job_json_that_a_script_has_damaged_is_told(folders: Folders, damage: str) -> None:
-    (write(folders, job()) / "job.json").write_text(damage)
-    with pytest.raises(ValueError, match=r"."):
-        folders.note_results(ID, ())
+@pytest.mark.parametrize("damage", ["nothing", "text", "huge", "link", "gone"])
+def test_nothing_is_read_of_a_job_json_that_a_script_has_changed(
+    folders: Folders, tmp_path: Path, damage: str
+) -> None:
+    one = job()
+    file = write(folders, one) / "job.json"
+    before = json.loads(file.read_bytes())
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("precious")
+    match damage:
+        case "text":
+            file.write_text("[" * 200_000)
+        case "huge":
+            os.truncate(file, 2**40)
+        case "link":
+            file.unlink()
+            file.symlink_to(elsewhere)
+        case "gone":
+            file.unlink()
+    note(folders, one)
+    assert json.loads(file.read_bytes()) == {**before, "results": []}
+    assert elsewhere.read_text() == "precious"
 
 
-def test_a_job_json_that_is_huge_is_not_read(folders: Folders) -> None:
-    os.truncate(write(folders, job()) / "job.json", 2**40)
-    with pytest.raises(ValueError, match="bytes"):
-        folders.note_results(ID, ())
+def test_a_folder_in_place_of_job_json_stays_and_is_told(folders: Folders) -> None:
+    file = write(folders, job()) / "job.json"
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(NotFound, match=r"nobody write its job\.json"):
+        note(folders, job())
+    assert list(file.parent.glob(".new.*")) == []
 
 
 def test_a_file_that_comes_while_the_job_is_started_or_deleted_is_refused(

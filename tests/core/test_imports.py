@@ -16,7 +16,7 @@ LINES = (
     ("links",),
     ("backends",),
     ("hookspecs",),
-    ("values", "below", "settings", "hosts"),
+    ("values", "below", "settings", "hosts", "departure"),
     (
         "sections",
         "texts",

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 
 from opus_core import lifecycle, waiting
+from opus_core.departure import Gone, stays
 from opus_core.errors import Unavailable
 from opus_core.job import now
 from opus_core.testing.memory import MemoryOptions, MemoryStorage
@@ -295,7 +296,7 @@ def test_a_waiter_whose_client_has_left_is_sent_away_and_no_other(storage) -> No
         ended: list[str] = []
         entered = threading.Barrier(3)
 
-        def wait(name: str, topic: str, gone: waiting.Gone) -> None:
+        def wait(name: str, topic: str, gone: Gone) -> None:
             with watcher.waiter(topic, name, gone) as waiter:
                 entered.wait(20)
                 while waiter.wait(20):
@@ -303,7 +304,7 @@ def test_a_waiter_whose_client_has_left_is_sent_away_and_no_other(storage) -> No
                 ended.append(f"{name} leaves")
 
         leaving = in_background(lambda: wait("a", job.id, left.is_set))
-        staying = in_background(lambda: wait("b", other.id, waiting.stays))
+        staying = in_background(lambda: wait("b", other.id, stays))
         entered.wait(20)
         assert not admits(watcher), "both have a slot"
         left.set()

@@ -54,7 +54,6 @@ MARK: Final = ".opus-jobs"
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
 _LARGEST_PROGRESS: Final = 1024  # [byte]
 _PIECE: Final = 2**20  # [byte] copied at once
-_LARGEST_PROVENANCE: Final = 32 * 2**20  # [byte]; twice the texts that a request brings by default
 _OPEN: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
 _NOT_THERE: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EACCES}
@@ -276,20 +275,18 @@ class Folders:
             disk.sync(self.path(job.id) / "results")
         return Collected(results=tuple(found), missing=tuple(missing))
 
-    def note_results(self, job_id: str, results: Iterable[Result]) -> None:
-        """Complete job.json by the results; safe twice.
-
-        Raises `NotFound` without a job.json that can be read and replaced, `ValueError` and
-        `TypeError` if it is not what was written.
-        """
-        file, status = self.open_file(job_id, "job.json")
-        with file:
-            if status.st_size > _LARGEST_PROVENANCE:
-                raise ValueError(f"it has {status.st_size} bytes")
-            try:
-                provenance = json.load(file)
-            except RecursionError as error:
-                raise ValueError("it is nested too deeply") from error
+    def note_results(
+        self,
+        job: Job,
+        definition: JobDefinition,
+        results: Iterable[Result],
+        *,
+        host: str,
+        backends: Mapping[str, str],
+    ) -> None:
+        """Write job.json anew, with the results; safe twice. Nothing is read of what a script may
+        have made of it. Raises `NotFound` where the folder lets nobody put it there."""
+        provenance = _provenance(job, definition, host, backends)
         provenance["results"] = [
             {
                 "id": result.id,
@@ -302,9 +299,9 @@ class Folders:
         ]
         try:
             with disk.noticing_full(self.root):
-                disk.put(self.path(job_id) / "job.json", _json(provenance))
-        except PermissionError as error:
-            raise NotFound(f"job {job_id} lets nobody write its job.json") from error
+                disk.put(self.path(job.id) / "job.json", _json(provenance))
+        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+            raise NotFound(f"job {job.id} lets nobody write its job.json") from error
 
     def open_file(self, job_id: str, *parts: str) -> tuple[BufferedReader, os.stat_result]:
         """Open a file of the folder for reading: `open_file(id, "results", "a.csv")`.

@@ -9,7 +9,6 @@ answer with it.
 
 from __future__ import annotations
 
-import select
 import socket
 import sys
 import time
@@ -22,12 +21,12 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import WSGITask
 from waitress.utilities import BadRequest, Error
 
+from opus_core.departure import GONE, has_left
 from opus_core.errors import OpusError
 from opus_core.pacing import PacedChannel
 from opus_core.spool import IN_MEMORY, Body, Spool
 from opus_core.unsent import Unsent
 from opus_core.values import split_host
-from opus_core.waiting import GONE
 
 _LINGER: Final = 5.0  # [s] that a refused client may go on sending
 _LONGEST_LINE: Final = 65536  # [byte] between two chunks, or of all lines behind the last
@@ -131,19 +130,8 @@ class _Task(WSGITask):
 
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
-        environ[GONE] = partial(_has_left, self.channel)
+        environ[GONE] = partial(has_left, self.channel.socket)
         return environ
-
-
-def _has_left(channel: Any) -> bool:  # noqa: ANN401 - waitress's
-    """Whether the client has closed its connection, or its half of it: such a one may be answered
-    early. Nothing is read, and nobody waits."""
-    descriptor = channel.socket.fileno()
-    if descriptor < 0:  # closed on this side
-        return True
-    poll = select.poll()
-    poll.register(descriptor, getattr(select, "POLLRDHUP", 0))  # POLLHUP and POLLERR always count
-    return bool(poll.poll(0))
 
 
 class _Channel(PacedChannel):

@@ -24,6 +24,7 @@ from opus_core.backends import JobQuery, Limits, Storage, User
 from opus_core.datadir import DataDir
 from opus_core.definition import JobDefinition, ParameterDescription
 from opus_core.definitions import Catalogue, Published
+from opus_core.departure import Gone, stays
 from opus_core.errors import (
     AlreadyAdded,
     BadRequest,
@@ -49,7 +50,7 @@ from opus_core.job import (
     Work,
 )
 from opus_core.sections import Jobs
-from opus_core.waiting import Gone, Owner, Waiter, Watcher, stays
+from opus_core.waiting import Owner, Waiter, Watcher
 
 log = logging.getLogger(__name__)
 

@@ -17,11 +17,12 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from opus_core.backends import Storage
+from opus_core.departure import Gone, stays
 from opus_core.errors import Gap, OpusError
 
 log = logging.getLogger(__name__)
@@ -39,19 +40,6 @@ class Owner(NamedTuple):
 
 Topic = str | Owner
 """What is waited for: one job, by its id, or any of an owner."""
-
-
-Gone = Callable[[], bool]
-"""Whether the client that waits has left; asked by another thread than the one that waits."""
-
-
-GONE = "opus.client_gone"
-"""The key of the environ under which a web server that can tell puts a `Gone`."""
-
-
-def stays() -> bool:
-    """Nobody can tell, so the client is still there."""
-    return False
 
 
 class Waiter:

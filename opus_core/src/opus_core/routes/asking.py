@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from opus_core.auth.identity import Caller
 from opus_core.auth.origin import FOREIGN, check_origin, is_meant
 from opus_core.backends import User
+from opus_core.departure import GONE, Gone, stays
 from opus_core.errors import BadRequest, NotAllowed, UnknownJob
 from opus_core.forms import Pairs, read_query
 from opus_core.forwarded import FORWARDED, HOST_BY_PROXY
@@ -21,7 +22,6 @@ from opus_core.render.negotiate import Format, choose
 from opus_core.render.urls import Urls
 from opus_core.routes.parts import Parts
 from opus_core.values import is_loopback, shown, split_host, without_paths
-from opus_core.waiting import GONE, Gone, stays
 
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
 _PORTS: Final = {"http": "80", "https": "443"}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import shutil
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TypedDict
 
 from opus_core import job as jobs
 from opus_core import lifecycle
@@ -49,6 +51,13 @@ class Settings:
     session_idle: float = 4 * 3600.0  # [s] after which a browser's session is over
     audit_kept: float = 0.0  # [s] that the record of who did what is kept; 0: for good
     fetch: Fetch = field(default_factory=Fetch)  # of inputs that are given as URLs
+
+
+class Origin(TypedDict):
+    """Keywords of `Folders.write` and `Folders.note_results`."""
+
+    host: str
+    backends: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +161,12 @@ class Desk:
                 self.unread.add(job.definition)
                 log.error("definition=%s/%d its jobs go on without it: %s", name, number, error)
             return JobDefinition(name=name)
+
+    @property
+    def origin(self) -> Origin:
+        """What job.json says of where a job was run from."""
+        backends = {"storage": self.storage.name, "manager": self.manager.name}
+        return {"host": socket.gethostname(), "backends": backends}
 
     def ours(self, job: Job) -> bool:
         """The job is the configured manager's; another's waits until that one is back."""

@@ -87,8 +87,8 @@ class Fetcher:
                 lost = f"its results cannot be fetched: {error.sentence}"
             if definition is not None:
                 results, failure = self._collect(job, definition)
+                self._note(job, definition, results)
             failure = lost or failure
-            self._note(job, results)
         else:
             failure = "the job's folder has been removed; run it again"
 
@@ -120,12 +120,12 @@ class Fetcher:
             f"the script ended well but did not write what it has to: {names}",
         )
 
-    def _note(self, job: Job, results: tuple[Result, ...]) -> None:
+    def _note(self, job: Job, definition: JobDefinition, results: tuple[Result, ...]) -> None:
         try:
-            self._desk.folders.note_results(job.id, results)
-        except (NotFound, ValueError, TypeError) as error:
+            self._desk.folders.note_results(job, definition, results, **self._desk.origin)
+        except NotFound as error:
             # Its script can reach the file; that is no reason to keep its results from anybody.
-            log.warning("job=%s has damaged its job.json: %s", job.id, error)
+            log.warning("job=%s its results cannot be noted: %s", job.id, error)
 
     def _try_again(self, job: Job, reason: str) -> None:
         log.warning("job=%s cannot be fetched and released yet: %s", job.id, reason)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import Callable
 
 from opus_core import job as jobs
@@ -53,13 +52,7 @@ class Submitter:
             return
         desk.tenure.must()
         try:
-            desk.folders.write(
-                job,
-                definition,
-                event=desk.event(job),
-                host=socket.gethostname(),
-                backends={"storage": desk.storage.name, "manager": desk.manager.name},
-            )
+            desk.folders.write(job, definition, event=desk.event(job), **desk.origin)
         except StorageFull as error:
             self._put_off(job, error.sentence, _DISK_PAUSE)
             return
