@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,8 @@ def test_a_site_is_set_up_for_the_user_of_the_web_server(installed):
     assert done.returncode == 0, done.stderr
     data = folder / "opus-data"
     assert {one.stat().st_uid for one in (data, *data.rglob("*"))} == {user.pw_uid}
+    folders = [one for one in (data, *data.rglob("*")) if one.is_dir()]
+    assert all(one.stat().st_mode & stat.S_ISGID for one in folders), "a group shares what is made"
     assert f" user={user.pw_name} " in (data / "apache.conf").read_text()
     again = make(folder, "init")
     assert again.returncode == 2

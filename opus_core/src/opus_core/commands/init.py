@@ -9,6 +9,7 @@ import pwd
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,8 +87,10 @@ def run(args: argparse.Namespace) -> int:
     owner = _user(args.user) if args.user else None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # What is made in it belongs to its group, even by a supervisor that is root.
-        folder.chmod(folder.stat().st_mode | stat.S_ISGID)
+        # What is made in it belongs to its group, even by a supervisor that is root. (Another's
+        # folder has the mode that its owner wants.)
+        with suppress(PermissionError):
+            folder.chmod(folder.stat().st_mode | stat.S_ISGID)
     except OSError as error:
         raise BadRequest(f"{folder} cannot be a folder: {error.strerror}") from error
     config_file = folder / "opus.toml"
