@@ -119,17 +119,22 @@ async ({ seed, number }) => {
     const text = tried % 3 ? damaged(whole, roll) : whole;
     const wanted = native(text);
     let found = null;
+    let fault = "";
     try {
       found = readXml(text);
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
+      fault = error.message;
     }
     if (wanted === null) {
       count[found ? "lenient" : "refused"] += 1;
       continue;
     }
-    // Which XML 1.0 does not allow (section 3.1), and Chromium does.
-    if (found === null && /=\\s*("[^"]*<|'[^']*<)/.test(text)) {
+    // Chromium takes what XML 1.0 does not allow (section 3.1): a < in the value of an attribute,
+    // and the declaration of a namespace that is there twice.
+    const twice = /^xmlns\\S* is there twice/.test(fault);
+    const less = /=\\s*("[^"]*<|'[^']*<)/.test(text) && fault.includes("not well-formed");
+    if (found === null && (twice || less)) {
       count.strict += 1;
       continue;
     }
@@ -143,7 +148,8 @@ async ({ seed, number }) => {
 
 def test_documents_are_read_as_the_browser_reads_them(page, origin_port):
     """What the browser's reader takes, ours takes and understands in the same way."""
-    seed, number = secrets.randbelow(2**32), 20000
+    seed = int(os.environ.get("OPUS_SEED") or secrets.randbelow(2**32))
+    number = int(os.environ.get("OPUS_TREES") or 20000)
     with served({"uwslib": LIBRARY, "tests": HERE / "uwslib"}, origin_port) as origin:
         page.goto(origin)
         count = page.evaluate(COMPARE, {"seed": seed, "number": number})
