@@ -13,6 +13,14 @@ from packaging.utils import canonicalize_name
 
 # What every environment of tox has to run tests with.
 TOOLS = ("pytest", "pytest-timeout")
+# Every distribution of ours, with what their tests need.
+OURS = (
+    "opus-core[testing]",
+    "opus-storage-sqlite",
+    "opus-manager-slurm",
+    "opus-manager-local",
+    "opus-jdl-wadl",
+)
 # What makers of environments put into them on their own account.
 SEEDS = {"pip", "setuptools", "wheel"}
 

@@ -1,16 +1,9 @@
 from __future__ import annotations
 
-from closure import TOOLS, closure, installed
+from closure import OURS, TOOLS, closure, installed
 
-OPUS = (
-    "opus-core[testing]",
-    "opus-storage-sqlite",
-    "opus-manager-slurm",
-    "opus-manager-local",
-    "opus-jdl-wadl",
-)
 ASKERS = ("hypothesis", "schemathesis", "openapi-spec-validator")
 
 
 def test_what_is_installed_is_what_is_declared():
-    assert installed() == closure(*OPUS, *ASKERS, *TOOLS)
+    assert installed() == closure(*OURS, *ASKERS, *TOOLS)

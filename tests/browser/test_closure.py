@@ -1,15 +1,7 @@
 from __future__ import annotations
 
-from closure import TOOLS, closure, installed
-
-OPUS = (
-    "opus-core[testing]",
-    "opus-storage-sqlite",
-    "opus-manager-slurm",
-    "opus-manager-local",
-    "opus-jdl-wadl",
-)
+from closure import OURS, TOOLS, closure, installed
 
 
 def test_what_is_installed_is_what_is_declared():
-    assert installed() == closure(*OPUS, "playwright", *TOOLS)
+    assert installed() == closure(*OURS, "playwright", *TOOLS)

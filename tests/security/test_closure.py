@@ -1,15 +1,7 @@
 from __future__ import annotations
 
-from closure import TOOLS, closure, installed
-
-OPUS = (
-    "opus-core[testing]",
-    "opus-storage-sqlite",
-    "opus-manager-slurm",
-    "opus-jdl-wadl",
-    "opus-manager-local",
-)
+from closure import OURS, TOOLS, closure, installed
 
 
 def test_what_is_installed_is_what_is_declared():
-    assert installed() == closure(*OPUS, "pyvo", "pytest-xdist", *TOOLS)
+    assert installed() == closure(*OURS, "pyvo", "pytest-xdist", *TOOLS)

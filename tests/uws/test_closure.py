@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-from closure import TOOLS, closure, installed
+from closure import OURS, TOOLS, closure, installed
 
-OPUS = (
-    *("opus-core[testing]", "opus-storage-sqlite", "opus-manager-local", "opus-manager-slurm"),
-    "opus-jdl-wadl",
-)
 CLIENTS = ("pyvo", "vo-models")
 
 
 def test_what_is_installed_is_what_is_declared():
-    assert installed() == closure(*OPUS, *CLIENTS, *TOOLS)
+    assert installed() == closure(*OURS, *CLIENTS, *TOOLS)
