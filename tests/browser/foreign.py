@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+from web import answering_by
 
 UWS = "http://www.ivoa.net/xml/UWS/v1.0"
 XLINK = "http://www.w3.org/1999/xlink"
@@ -187,12 +189,5 @@ class Handler(BaseHTTPRequestHandler):
 def foreign(*, recent: bool) -> Iterator[str]:
     """A service that runs; answers the address of its job list."""
     handler = type("Bound", (Handler,), {"service": Service(recent=recent)})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/async"
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering_by(handler) as origin:
+        yield f"{origin}/async"

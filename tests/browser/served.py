@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from web import answering_by
 
 _KINDS = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript"}
 
@@ -37,11 +38,5 @@ def served(folders: Mapping[str, Path], port: int) -> Iterator[str]:
         def log_message(self, *said: object) -> None:
             return
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering_by(Handler, port) as origin:
+        yield origin

@@ -8,14 +8,14 @@ import importlib.util
 import json
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import SimpleNamespace
 
 import pytest
 
 from docs.blocks import CHECKOUT, DOCS
+from web import answering_by
 
 HOME = CHECKOUT / "benchmarks"
 
@@ -58,15 +58,8 @@ def answering(answer, protocol="HTTP/1.0"):
         def log_message(self, *_):
             """Nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering_by(Handler) as origin:
+        yield origin
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import http.server
-import threading
 from contextlib import contextmanager
 from urllib.parse import parse_qs
 
@@ -15,6 +14,7 @@ import pytest
 
 from attacked import attacked_site
 from servers import LEDGER_WADL, eventually
+from web import answering_by
 
 SECRET_WORD = "only-the-site-knows-this-script"
 SHOW = f'# {SECRET_WORD}\nprintf %s "$text" > "$output"\n'
@@ -64,14 +64,8 @@ def listening():
         def log_message(self, *said):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering_by(Handler) as origin:
+        yield origin, asked
 
 
 def nothing_was_executed(one):
