@@ -14,20 +14,19 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 import shutil
 import stat
 import subprocess
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from opus_core import disk
-from opus_core.errors import ConfigError
+from opus_core.errors import ConfigError, UnknownJob
+from opus_core.folder import Folders
 from opus_manager_local.options import LocalOptions, bash
 
-_JOB: Final = re.compile(r"[0-9a-f]{32}")
 _HARD_LINKS: Final = Path("/proc/sys/fs/protected_hardlinks")
 _PATIENCE: Final = 10  # [s] for what takes some milliseconds
 # --cap-drop is for root, whose script would keep root's rights in there.
@@ -67,6 +66,13 @@ class User:
     def environment(self) -> dict[str, str]:
         """What a login would tell a job about who it is."""
         return {"HOME": self.home, "USER": self.name, "LOGNAME": self.name}
+
+
+def becoming(user: User | None) -> dict[str, Any]:
+    """What `subprocess` has to be told so that a process is that user's; None: ours."""
+    if user is None:
+        return {}
+    return {"user": user.uid, "group": user.gid, "extra_groups": user.groups}
 
 
 def user_of(options: LocalOptions) -> User | None:
@@ -113,19 +119,29 @@ def prepare(options: LocalOptions, folder: Path, user: User | None) -> None:
     done here any more; its owner tells that, since only root could give it back. Raises
     `ConfigError` for a folder that is no job's: what records say root does not give away unseen.
     """
-    if user is not None and os.lstat(folder).st_uid == user.uid:
-        return
-    if user is not None and not (
-        _JOB.fullmatch(folder.name) and folder.name[:2] == folder.parent.name
-    ):
-        raise ConfigError(f"{folder} is no job's folder, and is not given to {user.name}")
+    if user is not None:
+        if os.lstat(folder).st_uid == user.uid:
+            return
+        if not _is_of_a_job(folder):
+            raise ConfigError(f"{folder} is no job's folder, and is not given to {user.name}")
     if options.sandbox == "bubblewrap":
         disk.make_folder(folder / "tmp")
     if user is not None:
-        for _, folders, files, at in os.fwalk(folder):
-            for name in (*folders, *files):
-                os.chown(name, user.uid, -1, dir_fd=at, follow_symlinks=False)
-        os.chown(folder, user.uid, -1, follow_symlinks=False)
+        _give(folder, user)
+
+
+def _is_of_a_job(folder: Path) -> bool:
+    try:
+        return Folders(folder.parents[1]).path(folder.name) == folder
+    except UnknownJob:
+        return False
+
+
+def _give(folder: Path, user: User) -> None:
+    for _, folders, files, at in os.fwalk(folder):
+        for name in (*folders, *files):
+            os.chown(name, user.uid, -1, dir_fd=at, follow_symlinks=False)
+    os.chown(folder, user.uid, -1, follow_symlinks=False)
 
 
 def sandbox(options: LocalOptions, folder: Path) -> list[str]:
@@ -206,9 +222,7 @@ def _run(command: list[str], user: User | None) -> subprocess.CompletedProcess[s
             text=True,
             timeout=_PATIENCE,
             check=False,
-            user=user.uid if user else None,
-            group=user.gid if user else None,
-            extra_groups=user.groups if user else None,
+            **becoming(user),
         )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 1, "", f"no end within {_PATIENCE} s")

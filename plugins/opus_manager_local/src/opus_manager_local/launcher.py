@@ -37,9 +37,7 @@ def spawn(record: Record, options: LocalOptions, log: Path, user: User | None = 
             stdout=output,
             stderr=output,
             start_new_session=True,
-            user=user.uid if user else None,
-            group=user.gid if user else None,
-            extra_groups=user.groups if user else None,
+            **isolation.becoming(user),
         )
     # From here on it is nobody's child: whichever watcher sees it end reaps it, and it goes on if
     # there is none. Popen would complain of one that is left alone.

@@ -1,6 +1,7 @@
 # Becomes the wrapper of one job: sets its limits and says who claims the job. Run by
 #   OPUS_FOLDER=FOLDER bash -c TEXT opus NUMBER MEMORY FILE_SIZE OPEN_FILES [COMMAND...]
-# with sizes in KiB, where 0 sets no limit; COMMAND runs the script. It stays one process, so that the claim names it.
+# with sizes in KiB, where 0 sets no limit; COMMAND runs the script. It stays one process, so that
+# the claim names it.
 ((${2:?} == 0)) || ulimit -v "$2" || exit
 ((${3:?} == 0)) || ulimit -f "$3" || exit
 ((${4:?} == 0)) || ulimit -n "$4" || exit
