@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import pwd
 import stat
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,6 +15,7 @@ from opus_core import job as jobs
 from opus_core.app import Opus
 from opus_core.auth.people import People
 from opus_core.commands.finding import Finding
+from opus_core.commands.user import system_name
 from opus_core.config import Config
 
 _LONG: Final = timedelta(days=400)  # that a token is good for
@@ -178,8 +178,7 @@ def _is_open(path: Path) -> bool:
 def _masters(file: Path) -> list[str]:
     """Who, but for root, owns the file or its folder."""
     owners = {one.stat().st_uid for one in (file, file.parent)} - {0}
-    names = {entry.pw_uid: entry.pw_name for entry in pwd.getpwall()}
-    return sorted(names.get(uid, f"user {uid}") for uid in owners)
+    return sorted(map(system_name, owners))
 
 
 def _size(network: str) -> int:

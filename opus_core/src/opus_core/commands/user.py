@@ -117,10 +117,15 @@ def act(args: argparse.Namespace, config: Config, people: People) -> None:
 
 def console() -> str:
     """Who runs a command, as the audit names them."""
+    return f"console:{system_name(os.getuid())}"
+
+
+def system_name(uid: int) -> str:
+    """A user of this system by name; by number, if it has none."""
     try:
-        return f"console:{pwd.getpwuid(os.getuid()).pw_name}"
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"console:{os.getuid()}"
+        return str(uid)
 
 
 def link(config: Config, people: People, name: str) -> str:
