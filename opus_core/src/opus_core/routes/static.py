@@ -27,9 +27,10 @@ def get_static(asked: Asked, file: str) -> bottle.HTTPResponse:
     folder, kind = _FILES[file]
     kept = _YEAR if asked.value("V") else 60
     headers = {"Cache-Control": f"public, max-age={kept}"}
-    return reply(_content(folder, file), kind, headers=headers)
+    return reply(content(folder, file), kind, headers=headers)
 
 
 @cache
-def _content(folder: str, file: str) -> bytes:
+def content(folder: str, file: str) -> bytes:
+    """A file of this package, as it is."""
     return resources.files("opus_core").joinpath(folder, file).read_bytes()
