@@ -191,12 +191,13 @@ export class Live extends EventTarget {
     return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer);
+        signal.removeEventListener("abort", end);
         this.#sleeping = null;
         resolve();
       };
       const timer = setTimeout(end, seconds * 1000);
       this.#sleeping = end;
-      signal.addEventListener("abort", end, { once: true });
+      signal.addEventListener("abort", end);
     });
   }
 }
