@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from servers import Site
+from servers import Site, site
 
 WADL = """\
 <application xmlns="http://wadl.dev.java.net/2009/02" xmlns:xs="http://www.w3.org/2001/XMLSchema">
@@ -43,15 +43,12 @@ def say_site(
 ) -> Iterator[Site]:
     """It has yet to be started. Pages that come from that port may ask it (CORS).
 
-    A client that goes away while it waits keeps its place until its time is over: there are many,
-    so that the tests do not take them from each other.
+    A client that goes away while it waits keeps its place for a second or two: there are many, so
+    that the tests do not take them from each other.
     """
-    one = Site(folder)
     origin = f'cors_origins = ["http://127.0.0.1:{origin_port}"]'
     waits = "threads = 80\nwait_slots = 60\nwait_per_user = 60"
-    one.configure(server=f"port = {one.port}\n{waits}\n{origin}", auth=auth)
-    try:
+    with site(folder) as one:
+        one.configure(server=f"port = {one.port}\n{waits}\n{origin}", auth=auth)
         one.describe("say", SCRIPT, WADL)
         yield one
-    finally:
-        one.stop()

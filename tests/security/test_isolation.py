@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 
 from attacked import attacked_site
@@ -45,41 +43,35 @@ id -un
 """
 
 
-@dataclass
-class Parts:
-    web: Site
-    root: Site
-    supervisor: int
-
-
 @pytest.fixture(scope="module")
-def parts():
+def web():
     needs_root()
     needs_bubblewrap()
-    with attacked_site() as web:
+    with attacked_site() as site:
         manager = (
             f'use = "local"\nmax_jobs = 4\ngrace = 1\nrun_as = "{JOBS}"\nsandbox = "bubblewrap"'
         )
         tables = {"manager": manager, "supervisor": "embedded = false\nlease_seconds = 3"}
-        web.configure(**tables)
-        root = Site(web.folder, port=web.port)
+        site.configure(**tables)
+        root = Site(site.folder, port=site.port)
         root.configure(**tables)
-        web.opus("jdl", "list")  # makes the data folder
-        (web.folder / "data").chmod(0o2771)
-        serving = web.serve()
+        site.opus("jdl", "list")  # makes the data folder
+        (site.folder / "data").chmod(0o2771)
+        serving = site.serve()
         supervising = root.start("supervise")
         try:
-            script = SCRIPT.replace("DATA", str(web.folder / "data")).replace("PORT", str(web.port))
+            script = SCRIPT.replace("DATA", str(site.folder / "data")).replace(
+                "PORT", str(site.port)
+            )
             for word, process in (("SUPERVISOR", supervising), ("WEB", serving)):
                 script = script.replace(word, str(process.pid))
-            web.describe("hostile", script, WADL)
-            yield Parts(web, root, supervising.pid)
+            site.describe("hostile", script, WADL)
+            yield site
         finally:
             root.stop()
 
 
-def test_a_hostile_script_finds_nothing_but_its_own_folder(parts):
-    web = parts.web
+def test_a_hostile_script_finds_nothing_but_its_own_folder(web):
     other = web.create("hostile")
     assert web.wait(other) in ("COMPLETED", "ERROR")
     folder = web.job_folder(other.rpartition("/")[2])
@@ -92,8 +84,7 @@ def test_a_hostile_script_finds_nothing_but_its_own_folder(parts):
     assert (web.folder / "data" / "secret").stat().st_nlink == 1
 
 
-def test_results_of_another_user_come_through_the_web_server(parts):
-    web = parts.web
+def test_results_of_another_user_come_through_the_web_server(web):
     web.describe("fine", 'echo "$target" >out', WADL.replace("hostile", "fine"))
     job = web.create("fine", {"target": "a value"})
     assert web.wait(job) == "COMPLETED", web.document(job)
@@ -101,8 +92,7 @@ def test_results_of_another_user_come_through_the_web_server(parts):
     assert web.get(result["href"]).text == "a value\n"
 
 
-def test_a_job_of_another_user_is_aborted_and_deleted(parts):
-    web = parts.web
+def test_a_job_of_another_user_is_aborted_and_deleted(web):
     web.describe("long", "trap '' TERM; sleep 1000", WADL.replace("hostile", "long"))
     job = web.create("long")
     web.wait(job, {"EXECUTING"})
@@ -113,8 +103,8 @@ def test_a_job_of_another_user_is_aborted_and_deleted(parts):
     eventually(lambda: not folder.exists())
 
 
-def test_the_web_server_cannot_start_jobs_by_itself(parts):
+def test_the_web_server_cannot_start_jobs_by_itself(web):
     """Whoever has broken into it is no supervisor yet."""
-    answer = parts.web.opus("check", check=False)
+    answer = web.opus("check", check=False)
     assert answer.returncode == 1
     assert "needs a supervisor that is root" in answer.stdout
