@@ -7,6 +7,7 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 
+from browser.tab import Tab, opened
 from services_missing import lacking
 
 _FLAGS = (
@@ -37,3 +38,10 @@ def page(chromium):
     yield opened
     context.close()
     assert faults == []
+
+
+@pytest.fixture
+def tab(chromium) -> Tab:
+    """A tab that looks at pages of ours; whatever a browser complains of is an error of the test."""
+    with opened(chromium) as one:
+        yield one

@@ -113,6 +113,38 @@ export function tests({ library, opus, old, recent, locked, token }) {
       ]);
     },
 
+    async "the JSON of an OPUS says the same and more"() {
+      const { jobId } = await some({ text: "é" }, { run: true });
+      await jobs().wait(jobId);
+      const [plain, rich] = [await jobs().job(jobId), await jobs(opus, { json: true }).job(jobId)];
+      const { definition, parameters, results, href, ...more } = rich;
+      equal(Object.keys(more).sort(), Object.keys(plain).filter((key) => key in more).sort());
+      for (const key of Object.keys(more)) equal(rich[key], plain[key], key);
+      equal([definition, href], [{ name: "say", number: 1 }, `${opus}/${jobId}`]);
+      equal(parameters.map(({ id, value }) => [id, value]), plain.parameters.map(({ id, value }) => [id, value]));
+      equal(results[0].file, "output");
+      equal([results[0].href, results[0].size, results[0].mimeType], Object.values(plain.results[0]).slice(1));
+      const [row] = await jobs(opus, { json: true }).list({ sort: "-created", limit: 1 });
+      equal([row.endTime, row.definition.name], [rich.endTime, "say"]);
+      const { status, message } = await failure(() => jobs(opus, { json: true }).job("0"), UwsError);
+      equal(status, 404);
+      ok(message.includes("no job"), message);
+    },
+
+    "JSON that is nothing of an OPUS"() {
+      for (const text of ["{}", '{"jobId": 1}', '{"jobs": {}}', "{"]) {
+        for (const parse of [parseJob, parseJobs]) {
+          let thrown = null;
+          try {
+            parse(text);
+          } catch (error) {
+            thrown = error;
+          }
+          ok(thrown instanceof SyntaxError, text);
+        }
+      }
+    },
+
     async "what is no document is told, with its line"() {
       for (const [text, words] of Object.entries(documents.BROKEN)) {
         const { message } = await failure(() => readXml(text), SyntaxError);

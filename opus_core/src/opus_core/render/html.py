@@ -1,23 +1,21 @@
-"""The pages. They work without scripts; what a user or a job wrote is always text to them."""
+"""The pages. What a user or a job wrote is always text to them."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from http import HTTPStatus
-from importlib import resources
 from typing import Any, Final, Protocol
 
 import jinja2
 
 from opus_core.definition import JobDefinition
-from opus_core.job import Job, JobSummary, Phase
-from opus_core.render import text
+from opus_core.job import Job, Phase
+from opus_core.render import assets, text
 from opus_core.render.api import Chapter
 from opus_core.render.form import Field
 from opus_core.render.urls import Urls
@@ -104,34 +102,20 @@ def form(
     )
 
 
-def job_list(
-    frame: Frame,
-    name: str,
-    rows: Iterable[JobSummary],
-    *,
-    filters: Sequence[str],
-    phase: str,
-    search: str,
-    following: str,
-    previous: str,
-    withdrawn: bool,
-    now: datetime,
-) -> str:
-    """One page of a job list. `filters`: in words, what keeps jobs off the list."""
-    return render(
-        "list.html",
-        frame,
-        name=name,
-        rows=list(rows),
-        filters=filters,
-        phase=phase,
-        search=search,
-        following=following,
-        previous=previous,
-        withdrawn=withdrawn,
-        now=now,
-        phases=list(Phase),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What the page of a job list is told; the jobs it reads by itself, from the UWS."""
+
+    name: str | None  # of the description; None: all of them
+    names: Sequence[str] = ()  # of the descriptions there are, for a list of all
+    withdrawn: bool = False
+    unlisted: bool = False  # the reader's jobs are not listed, for want of a name
+    seq: int = 0  # what `/changes` tells from there on is news
+
+
+def job_list(frame: Frame, listing: Listing) -> str:
+    """The page of a job list."""
+    return render("list.html", frame, listing=listing, phases=list(Phase))
 
 
 def job(
@@ -207,16 +191,8 @@ def _environment() -> jinja2.Environment:
         visible=_visible,
         short=_short,
     )
-    environment.globals.update(
-        css=_version("opus.css"), icon=_version("opus.svg"), sayings=_SAYINGS, images=_IMAGES
-    )
+    environment.globals.update(stamp=assets.stamp(), sayings=_SAYINGS, images=_IMAGES)
     return environment
-
-
-def _version(file: str) -> str:
-    """A file of the pages' own, by a name that changes with its content."""
-    data = resources.files("opus_core.render").joinpath("static", file).read_bytes()
-    return f"{file}?v={hashlib.sha256(data).hexdigest()[:12]}"
 
 
 def _moment(value: datetime) -> str:

@@ -85,6 +85,7 @@ def _row(row: JobSummary, urls: Urls) -> dict[str, Any]:
     return {
         "jobId": row.id,
         "href": urls.job(row.definition.name, row.id),
+        "definition": {"name": row.definition.name, "number": row.definition.number},
         "phase": row.phase,
         "runId": row.run_id,
         "ownerId": row.owner,

@@ -21,9 +21,9 @@ class Urls:
         """The page that lists the descriptions."""
         return f"{self.root}/"
 
-    def jobs(self, name: str) -> str:
-        """The job list of a description (UWS 1.1 section 2.2.1)."""
-        return f"{self.root}/rest/{_segment(name)}"
+    def jobs(self, name: str | None) -> str:
+        """The job list of a description (UWS 1.1 section 2.2.1); of all of them without a name."""
+        return f"{self.root}/jobs" if name is None else f"{self.root}/rest/{_segment(name)}"
 
     def job(self, name: str, job_id: str, child: str = "") -> str:
         """A job, or one of its children."""
@@ -46,9 +46,13 @@ class Urls:
         """The page with a form for a new job; with the values of a job, if one is named."""
         return f"{self.root}/new/{_segment(name)}" + (f"/{_segment(job_id)}" if job_id else "")
 
-    def static(self, file: str) -> str:
-        """A file of the pages' own."""
-        return f"{self.root}/static/{file}"
+    def static(self, stamp: str, file: str) -> str:
+        """A file that pages are made with."""
+        return f"{self.root}/static/{stamp}/{file}"
+
+    def changes(self) -> str:
+        """What happens to one's jobs."""
+        return f"{self.root}/changes"
 
     def sync(self, name: str) -> str:
         """Where a job is run and answered with its result, in one request."""

@@ -51,6 +51,7 @@ ROUTES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] =
     ("GET", "/rest", definitions.get_catalogue),
     ("GET", "/rest/capabilities", vosi.get_capabilities),
     ("GET", "/rest/availability", vosi.get_availability),
+    ("GET", "/jobs", uws.get_lists),
     ("GET", "/new/<name>", definitions.get_form),
     ("GET", "/new/<name>/<job_id>", definitions.get_form_again),
     ("GET", "/jdl/<name>", definitions.get_jdl),
@@ -99,6 +100,7 @@ ROUTES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] =
 """Method, rule and function; HEAD goes where GET goes."""
 
 PAGES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] = (
+    ("GET", "/static/<stamp>/<file>", static.get_stamped),
     ("GET", "/signin", signin.get_sign_in),
     ("POST", "/signin", signin.post_sign_in),
     ("GET", "/signin/<code>", signin.get_link),

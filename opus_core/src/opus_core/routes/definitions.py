@@ -17,10 +17,7 @@ _SUFFIX = ".json"
 
 def get_catalogue(asked: Asked) -> bottle.HTTPResponse:
     """All descriptions that take jobs; a page, or JSON for a script."""
-    policy, user = asked.parts.policy, asked.user
-    every = [
-        one for one in asked.parts.catalogue.offered() if policy.shows(user, one.definition.name)
-    ]
+    every = pages.shown(asked)
     if asked.format(Format.HTML, Format.JSON) is Format.HTML:
         return pages.catalogue(asked, every)
     content = [

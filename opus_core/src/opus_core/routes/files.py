@@ -19,6 +19,7 @@ _RANGE: Final = re.compile(
     r"bytes\s{0,9}=\s{0,9}([0-9]{0,18})\s{0,9}-\s{0,9}([0-9]{0,18})", re.IGNORECASE
 )
 _TAG: Final = re.compile(r'(?:W/)?("[^"]*")')
+_SCRIPT: Final = re.compile("(java|ecma|live|j)script", re.IGNORECASE)
 _MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
 _NOT_IN_NAME: Final = re.compile(r"[\x00-\x1f\x7f/\\\"%;]|[^\x20-\x7e]")
 
@@ -100,6 +101,8 @@ def media_type(text: str) -> str:
     kind = text.split(";")[0].strip()
     if not _MEDIA_TYPE.fullmatch(kind):
         return "application/octet-stream"
+    if _SCRIPT.search(kind):
+        return "text/plain; charset=utf-8"  # else a page of ours could be made to run it
     return f"{kind}; charset=utf-8" if kind.lower().startswith("text/") else kind
 
 

@@ -20,14 +20,12 @@ from opus_core.render.api import chapters
 from opus_core.render.form import fields, option_fields
 from opus_core.routes import output, vosi
 from opus_core.routes.asking import Asked
-from opus_core.routes.lists import Listed
 from opus_core.routes.reply import page
 from opus_core.texts import are_many
 
 log = logging.getLogger(__name__)
 
 _JOB_REFRESH: Final = 3  # [s]
-_LIST_REFRESH: Final = 10  # [s]
 
 
 def catalogue(asked: Asked, published: Sequence[Published]) -> bottle.HTTPResponse:
@@ -65,28 +63,24 @@ def form(
     return page(asked, text, status=status)
 
 
-def job_list(asked: Asked, name: str, listed: Listed, withdrawn: bool) -> bottle.HTTPResponse:
-    """A page of a job list; read again by itself while something on it may change."""
-    rows = list(listed.rows)
-    moving = any(row.phase.active for row in rows)
-    query = listed.query
-    filters = [f"phase {phase}" for phase in sorted(query.phases)]
-    filters += [f"created after {query.after:%Y-%m-%d %H:%M}"] if query.after else []
-    filters += [f"created before {query.before:%Y-%m-%d %H:%M}"] if query.before else []
-    filters += [f"“{query.text}”"] if query.text else []
-    text = html.job_list(
-        frame(asked, refresh=_LIST_REFRESH if moving else 0),
-        name,
-        rows,
-        filters=filters,
-        phase=asked.value("PHASE"),
-        search=query.text,
-        following=_relative(asked, listed.next),
-        previous=_relative(asked, listed.previous),
+def job_list(asked: Asked, name: str | None, *, withdrawn: bool = False) -> bottle.HTTPResponse:
+    """The page of a job list, which reads the jobs by itself."""
+    parts, user = asked.parts, asked.user
+    listing = html.Listing(
+        name=name,
+        names=[one.definition.name for one in shown(asked)] if name is None else (),
         withdrawn=withdrawn,
-        now=jobs.now(),
+        unlisted=user.anonymous and not parts.policy.anonymous_list,
+        seq=parts.service.changes(user, -1, 0).seq,
     )
-    return page(asked, text)
+    return page(asked, html.job_list(frame(asked, notices=vosi.faults(parts)), listing))
+
+
+def shown(asked: Asked) -> list[Published]:
+    """The descriptions that take jobs of this user."""
+    policy, user = asked.parts.policy, asked.user
+    every = asked.parts.catalogue.offered()
+    return [one for one in every if policy.shows(user, one.definition.name)]
 
 
 def job(asked: Asked, value: Job) -> bottle.HTTPResponse:
@@ -149,8 +143,3 @@ def _csrf(asked: Asked) -> str:
     if people is None or asked.caller.session is None:
         return ""
     return people.sessions.csrf(asked.caller.cookie)
-
-
-def _relative(asked: Asked, url: str) -> str:
-    """An address of ours without scheme and host."""
-    return asked.links.root + url.removeprefix(asked.urls.root) if url else ""

@@ -34,8 +34,8 @@ HTML: Final = "text/html; charset=utf-8"
 # Of what is no page a browser that opens it shows the text, and does nothing with it.
 _NOTHING: Final = "default-src 'none'; frame-ancestors 'none'; sandbox"
 _POLICY: Final = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'{};"
-    " frame-ancestors 'none'; base-uri 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    " form-action 'self'{}; frame-ancestors 'none'; base-uri 'none'"
 )
 _ERROR_FORMATS: Final = (Format.TEXT, Format.XML, Format.JSON, Format.HTML)
 

@@ -28,10 +28,24 @@ _AFTER_DELETE: Final = "?LAST=100"  # a list that may be long is not what the cl
 def get_list(asked: Asked, name: str) -> bottle.HTTPResponse:
     """The jobs of a description that the user may see (UWS 1.1 section 2.2.2.1)."""
     withdrawn = asked.parts.catalogue.is_withdrawn(name)
-    wanted = asked.format(*PAGE)
-    if wanted is Format.HTML:
-        return pages.job_list(asked, name, lists.read(asked, name, by_page=True), withdrawn)
-    listed = lists.read(asked, name)
+    if asked.by_browser:
+        return pages.job_list(asked, name, withdrawn=withdrawn)
+    return _list(asked, asked.urls.jobs(name), name)
+
+
+def get_lists(asked: Asked) -> bottle.HTTPResponse:
+    """The same of all descriptions together, or of the one that NAME says."""
+    if asked.by_browser:
+        return pages.job_list(asked, None)
+    name = asked.value("NAME") or None
+    if name is not None:
+        asked.parts.catalogue.is_withdrawn(name)  # which says if there is none of that name
+    return _list(asked, asked.urls.jobs(None), name)
+
+
+def _list(asked: Asked, url: str, name: str | None) -> bottle.HTTPResponse:
+    wanted = asked.format(*DOCUMENT)
+    listed = lists.read(asked, url, name)
     headers = {"Link": listed.link} if listed.link else {}
     write = json.jobs if wanted is Format.JSON else xml.jobs
     pieces = write(listed.rows, asked.urls)

@@ -115,19 +115,20 @@ export class Live extends EventTarget {
     let retry = FIRST_RETRY;
     while (!signal.aborted) {
       const began = Date.now();
+      // Whoever is not connected wants to know soon whether they are.
+      const wait = this.#seq !== null && this.#state === "live" ? WAIT : 0;
       try {
-        const response = await this.#request(signal);
+        const response = await this.#request(wait, signal);
         if (response.status === 401 || response.status === 403) {
           this.#tell({ state: "signed out" });
           return;
         }
         if (!response.ok) throw Object.assign(new Error(`the server answered ${response.status}`), { response });
         const answer = await response.json();
-        const from = this.#seq;
-        this.#tell({ state: "live", from, ...answer });
+        this.#tell({ state: "live", from: this.#seq, ...answer });
         retry = FIRST_RETRY;
-        const held = from === null || answer.changes.length > 0 || Date.now() - began > 1000;
-        if (!held) await this.#sleep(LEAST_PAUSE, signal);
+        const refused = wait > 0 && answer.changes.length === 0 && Date.now() - began < 1000;
+        if (refused) await this.#sleep(LEAST_PAUSE, signal);
       } catch (error) {
         if (signal.aborted) return;
         this.#tell({ state: "offline", error: error.message });
@@ -139,12 +140,10 @@ export class Live extends EventTarget {
     }
   }
 
-  async #request(signal) {
+  async #request(wait, signal) {
     const url = new URL(this.#url);
-    if (this.#seq !== null) {
-      url.searchParams.set("after", this.#seq);
-      url.searchParams.set("WAIT", WAIT);
-    }
+    if (this.#seq !== null) url.searchParams.set("after", this.#seq);
+    if (wait) url.searchParams.set("WAIT", wait);
     const headers = { Accept: "application/json", ...this.#headers };
     // Equal addresses wait for each other in the caches of browsers.
     return this.#fetch(url.href, { headers, signal, cache: "no-store" });

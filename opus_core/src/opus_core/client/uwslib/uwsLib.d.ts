@@ -25,6 +25,12 @@ export interface Parameter {
   value: string | null;
   byReference: boolean;
   isPost: boolean;
+  /** Of an OPUS whose JSON was read; of a file that was uploaded or fetched. */
+  href?: string;
+  file?: string | null;
+  size?: number | null;
+  mimeType?: string | null;
+  sha256?: string;
 }
 
 export interface Result {
@@ -34,6 +40,9 @@ export interface Result {
   /** [byte] */
   size: number | null;
   mimeType: string | null;
+  /** Of an OPUS whose JSON was read: the name of the file, and what it holds. */
+  file?: string;
+  sha256?: string;
 }
 
 export interface ErrorSummary {
@@ -51,6 +60,11 @@ export interface JobRef {
   ownerId: string | null;
   /** Null from services of UWS 1.0, whose lists have no times. */
   creationTime: Date | null;
+  /** Of an OPUS whose JSON was read. */
+  startTime?: Date | null;
+  endTime?: Date | null;
+  destruction?: Date | null;
+  definition?: { name: string; number: number };
 }
 
 export interface JobList extends Array<JobRef> {
@@ -79,6 +93,8 @@ export interface Job {
   errorSummary: ErrorSummary | null;
   /** What an OPUS says beyond the standard, by key. */
   jobInfo: Record<string, string>;
+  /** Of an OPUS whose JSON was read. */
+  definition?: { name: string; number: number };
 }
 
 export interface XmlElement {
@@ -121,6 +137,8 @@ export interface Options {
   credentials?: RequestCredentials;
   /** [s] that one question to a server of UWS 1.1 may wait for a change; 0: never. */
   maxWait?: number;
+  /** Read the JSON of an OPUS, which says more than the XML of the standard. */
+  json?: boolean;
 }
 
 interface Abortable {

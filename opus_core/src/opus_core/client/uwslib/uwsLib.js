@@ -37,6 +37,7 @@ const LEAST_PAUSE = 1; // [s] between two questions that were answered at once
 const LONGEST_PAUSE = 15; // [s]
 const LONGEST_RETRY = 60; // [s]
 const TAIL = 65536; // [byte] of a log
+const XML = "application/xml, text/xml;q=0.9, */*;q=0.1";
 
 /** What went wrong, as the server says it. */
 export class UwsError extends Error {
@@ -249,6 +250,7 @@ function readInfo(element) {
 
 /** Read a `uws:job`; `base` is the address that relative references are taken from. */
 export function parseJob(source, base = "") {
+  if (isJson(source)) return jobFromJson(readJson(source, "jobId", (id) => typeof id === "string"), base);
   const root = rootOf(source, "job");
   const time = (name) => parseTime(textOf(root, name));
   const part = (name, read) => {
@@ -276,6 +278,11 @@ export function parseJob(source, base = "") {
 
 /** Read a `uws:jobs`: an array with the further properties `version`, `next` and `previous`. */
 export function parseJobs(source, base = "") {
+  if (isJson(source)) {
+    const { jobs, version } = readJson(source, "jobs", Array.isArray);
+    const rows = jobs.map((one) => withTimes({ ...one, href: absolute(one.href, base) }));
+    return Object.assign(rows, { version, next: null, previous: null });
+  }
   const root = rootOf(source, "jobs");
   const jobs = children(root, "jobref").map((one) => ({
     jobId: one.attributes.id ?? "",
@@ -290,6 +297,38 @@ export function parseJobs(source, base = "") {
     next: null,
     previous: null,
   });
+}
+
+// The JSON of an OPUS has what its XML has, and more.
+
+const isJson = (source) => /^\ufeff?\s*\{/.test(source);
+const TIMES = ["quote", "creationTime", "startTime", "endTime", "destruction"];
+
+function readJson(source, member, isOfItsKind) {
+  const content = JSON.parse(source.replace(/^\ufeff/, ""));
+  if (!isOfItsKind(content[member])) throw new SyntaxError(`a document in JSON without ${member}`);
+  return content;
+}
+
+function withTimes(job) {
+  const times = TIMES.filter((name) => name in job).map((name) => [name, parseTime(job[name])]);
+  return { ...job, ...Object.fromEntries(times) };
+}
+
+function jobFromJson(job, base) {
+  const files = (entries = []) =>
+    entries.map(({ "mime-type": mimeType = null, href, ...rest }) => ({
+      ...rest,
+      ...(href === undefined ? {} : { href: absolute(href, base) }),
+      size: rest.size ?? null,
+      mimeType,
+    }));
+  const parameters = files(job.parameters).map((one) => ({
+    ...one,
+    value: one.byReference ? one.href : one.value,
+    isPost: false,
+  }));
+  return { ...withTimes(job), parameters, results: files(job.results) };
 }
 
 /** Names and values of a form. A list gives a name several times; null and undefined give none. */
@@ -339,9 +378,19 @@ function retryAfterOf(headers) {
 
 /** The sentence of an answer that is an error: its own, if it has one in plain words. */
 function sentenceOf(status, contentType, body) {
-  const first = body.trim().split("\n", 1)[0];
   const plain = !contentType || contentType.startsWith("text/plain");
-  return plain && first && !first.startsWith("<") ? first : `the server answered ${status}`;
+  const said = plain ? body : isJson(body) ? errorOfJson(body) : "";
+  const first = said.trim().split("\n", 1)[0];
+  return first && !first.startsWith("<") ? first : `the server answered ${status}`;
+}
+
+function errorOfJson(body) {
+  try {
+    const { error } = JSON.parse(body);
+    return typeof error === "string" ? error : "";
+  } catch {
+    return ""; // whatever it is, it is no sentence
+  }
 }
 
 /** The targets of a Link header (RFC 8288), by relation. */
@@ -376,6 +425,9 @@ function base64(text) {
   return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 }
 
+/** Whether it leads elsewhere, of which a browser does not tell its pages more. */
+const isRedirect = ({ type, status }) => type === "opaqueredirect" || (status >= 300 && status < 400);
+
 /** Whether it may be well if it is tried again: nobody was reached, or nobody had time. */
 const isPassing = (error) =>
   error instanceof UwsError && [0, 408, 425, 429, 500, 502, 503, 504].includes(error.status);
@@ -388,8 +440,10 @@ export class UwsClient {
   #headers;
   #auth;
   #credentials;
+  #documents;
 
-  constructor(url, { fetch, headers = {}, auth = null, credentials = "same-origin", maxWait = 60 } = {}) {
+  constructor(url, options = {}) {
+    const { fetch, headers = {}, auth = null, credentials = "same-origin", maxWait = 60, json = false } = options;
     const parsed = new URL(url, globalThis.location?.href);
     parsed.hash = parsed.search = "";
     this.url = parsed.href.replace(/\/+$/, "");
@@ -398,6 +452,7 @@ export class UwsClient {
     this.#headers = headers;
     this.#auth = auth;
     this.#credentials = credentials;
+    this.#documents = json ? "application/json" : XML;
   }
 
   // -- lists
@@ -467,8 +522,8 @@ export class UwsClient {
     const request = viaPost
       ? { method: "POST", body: serialiseParameters({ ACTION: "DELETE" }) }
       : { method: "DELETE" };
-    const response = await this.#ask(this.#at(id), { ...request, signal });
-    await response.body?.cancel(); // the list, which may be long
+    // It leads to the list, which may be long, and is not what was asked for.
+    await this.#ask(this.#at(id), { ...request, redirect: "manual", signal });
   }
 
   async error(id, { signal } = {}) {
@@ -486,7 +541,7 @@ export class UwsClient {
   // -- results
 
   async results(id, { signal } = {}) {
-    const response = await this.#ask(this.#at(id, "results"), { signal });
+    const response = await this.#ask(this.#at(id, "results"), { accept: XML, signal });
     return this.#read(response, (text, base) => readResults(rootOf(text, "results"), base));
   }
 
@@ -578,8 +633,9 @@ export class UwsClient {
   async #change(id, step, parameters, signal) {
     const url = step ? this.#at(id, step) : this.#at(id);
     const body = serialiseParameters(parameters);
-    const response = await this.#ask(url, { method: "POST", body, signal });
-    return this.#read(response, parseJob);
+    // Where that leads to is known; a proxy in between often tells it wrongly.
+    const response = await this.#ask(url, { method: "POST", body, redirect: "manual", signal });
+    return isRedirect(response) ? this.job(id, { signal }) : this.#read(response, parseJob);
   }
 
   async #text(id, step, signal) {
@@ -651,13 +707,13 @@ export class UwsClient {
     return { ...own };
   }
 
-  async #ask(url, { method = "GET", body, accept, headers, signal, onProgress } = {}) {
+  async #ask(url, { method = "GET", body, accept, headers, redirect, signal, onProgress } = {}) {
     const all = {
-      Accept: accept ?? "application/xml, text/xml;q=0.9, */*;q=0.1",
+      Accept: accept ?? this.#documents,
       ...(await this.#headersFor(url)),
       ...headers,
     };
-    const request = { method, body, headers: all, signal };
+    const request = { method, body, headers: all, redirect, signal };
     let response;
     try {
       response =
@@ -669,7 +725,7 @@ export class UwsClient {
       if (signal?.aborted) throw signal.reason;
       throw new UwsError(`${new URL(url).host} could not be reached`, { url, cause });
     }
-    if (response.ok) return response;
+    if (response.ok || (redirect === "manual" && isRedirect(response))) return response;
     const text = await decodeBody(response);
     throw new UwsError(sentenceOf(response.status, response.headers.get("Content-Type"), text), {
       status: response.status,

@@ -1,0 +1,116 @@
+"""A tab of a browser in which nobody may find fault with our pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import axe_playwright_python
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from servers import eventually
+
+_AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+_RUN = """
+(rules) => axe.run(document, { runOnly: rules, resultTypes: ["violations", "incomplete"] })
+  .then(({ violations, incomplete }) => {
+    const why = ({ html, any, all, none }) =>
+      [html, [...any, ...all, ...none].map(({ message }) => message).join("; ")];
+    const told = (found) => found.map(({ id, nodes }) => [id, nodes.map(why)]);
+    return [told(violations), told(incomplete)];
+  })
+"""
+_VIOLATIONS = """
+document.addEventListener("securitypolicyviolation", (event) =>
+  console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
+"""
+
+
+class Tab:
+    """A page, and what was complained of: errors, console, policy, requests to other hosts."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.context = context
+        self.page: Page = context.new_page()
+        self.faults: list[str] = []
+        self.others: list[Tab] = []
+        self.expected: list[str] = []  # parts of what the console may say
+        self.page.on("pageerror", lambda error: self.faults.append(f"{error} {error.stack}"))
+        self.page.on("console", self._said)
+        self.page.on("request", self._asked)
+
+    def _said(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.faults.append(f"{message.text} {message.location}")
+
+    def _asked(self, request: Any) -> None:
+        if urlsplit(request.url).hostname not in ("127.0.0.1", None):
+            self.faults.append(f"asks {request.url}")
+
+    def check(self) -> None:
+        """Nothing was complained of but what was expected."""
+        found = [one for one in self.faults if not any(part in one for part in self.expected)]
+        assert found == []
+        for one in self.others:
+            one.check()
+
+    def another(self) -> Tab:
+        """A further tab of the same browser."""
+        tab = Tab(self.context)
+        self.others.append(tab)
+        return tab
+
+    def open(self, url: str) -> Tab:
+        self.page.goto(url)
+        return self
+
+    def text(self, selector: str) -> str:
+        return self.page.inner_text(selector)
+
+    def texts(self, selector: str) -> list[str]:
+        """Of all that are shown."""
+        return [one for one in self.page.locator(f"{selector}:visible").all_inner_texts() if one]
+
+    def until(self, what: Any, seconds: float = 20) -> Any:
+        """Ask until it is so, and let the browser's events come meanwhile."""
+
+        def held() -> Any:
+            self.page.wait_for_timeout(20)
+            return what()
+
+        return eventually(held, seconds, 0)
+
+    def accessible(self, *reviewed: str) -> None:
+        """No rule of WCAG 2.2 AA is broken, light and dark, wide and narrow, and nothing is left
+        open but rules that were looked at by eye; the page is no wider than its window."""
+        size = self.page.viewport_size
+        for scheme in ("light", "dark"):
+            self.page.emulate_media(color_scheme=scheme)
+            for width in (1280, 320):
+                self.page.set_viewport_size({"width": width, "height": 800})
+                self.page.evaluate(_AXE)
+                broken, unsure = self.page.evaluate(_RUN, _RULES)
+                unsure = [(rule, nodes) for rule, nodes in unsure if rule not in reviewed]
+                assert (broken, unsure) == ([], []), f"{scheme}, {width} px"
+                wide = self.page.evaluate("document.documentElement.scrollWidth")
+                assert wide <= width, f"{wide} px in a window of {width}"
+        self.page.emulate_media(color_scheme=None)
+        self.page.set_viewport_size(size)
+
+
+@contextmanager
+def opened(browser: Browser, **options: Any) -> Iterator[Tab]:
+    """A browser of its own, with cookies of its own, and a tab in it."""
+    context = browser.new_context(**options)
+    context.add_init_script(_VIOLATIONS)
+    context.set_default_timeout(20_000)
+    try:
+        tab = Tab(context)
+        yield tab
+        tab.check()
+    finally:
+        context.close()
