@@ -9,7 +9,7 @@ import socket
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,8 +40,10 @@ def served(app, spool, **adjustments):
         yield server.effective_port
     finally:
         server.task_dispatcher.shutdown()
-        # By the thread that polls them: it would stumble over what another one closes.
-        server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map, ignore_all=True))
+        # By the thread that polls them: it would stumble over what another one closes. If that
+        # was awake anyway, it has done so already, and there is no trigger any more.
+        with suppress(OSError):
+            server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map, ignore_all=True))
         thread.join(10)
 
 

@@ -18,7 +18,10 @@ FILES: Final = {
     "uwsLib.js": ("client/uwslib", _MODULE),
     **{
         f"{name}.js": (_CLIENT, _MODULE)
-        for name in ("fill", "job_list", "live", "live_note", "selection", "uws_manager")
+        for name in (
+            *("csv", "fill", "fits", "job_list", "job_page", "live", "live_note", "log_view"),
+            *("previews", "selection", "snippets", "uws_manager", "votable"),
+        )
     },
 }
 """By their names: the folder in this package, and the media type."""

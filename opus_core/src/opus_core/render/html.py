@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import jinja2
 
@@ -19,13 +19,7 @@ from opus_core.render import assets, text
 from opus_core.render.api import Chapter
 from opus_core.render.form import Field
 from opus_core.render.urls import Urls
-from opus_core.render.xml import numbered
 
-_SHOWN: Final = 500  # characters of a value that a page shows
-_DOING: Final = ("doing", "waiting", "resume", "fetching")  # of job_info, in sentences
-_IMAGES: Final = frozenset(
-    {"image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml", "image/avif"}
-)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 # They turn round what stands after them; text of a script that runs right to left needs none.
 _TURNING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -55,19 +49,6 @@ class Frame:
     accounts: bool = False  # somebody can sign in here
     admin: bool = False
     notices: Sequence[str] = ()  # what keeps this server from running jobs
-    refresh: int = 0  # [s] after which the page is read again; 0: it stays
-    refresh_off: str = ""  # the address of the same page that stays, and back
-
-
-class Output(Protocol):
-    """The end of a job's output."""
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def cut(self) -> bool: ...
 
 
 def catalogue(frame: Frame, definitions: Sequence[JobDefinition]) -> str:
@@ -118,32 +99,9 @@ def job_list(frame: Frame, listing: Listing) -> str:
     return render("list.html", frame, listing=listing, phases=list(Phase))
 
 
-def job(
-    frame: Frame,
-    value: Job,
-    definition: JobDefinition,
-    *,
-    outputs: Sequence[tuple[str, str, Output]],
-    document: str,
-    now: datetime,
-) -> str:
-    """A job. `outputs`: title, address and end of each; `document`: its address as UWS."""
-    info = dict(value.job_info)
-    return render(
-        "job.html",
-        frame,
-        job=value,
-        definition=definition,
-        parameters=list(numbered(value)),
-        descriptions={one.name: one.description for one in definition.generated},
-        units={one.name: one.unit for one in definition.parameters},
-        progress=_percent(info.pop("progress", "")),
-        doing=[info.pop(key) for key in _DOING if info.get(key)],
-        info=info,
-        outputs=outputs,
-        document=document,
-        now=now,
-    )
+def job(frame: Frame, value: Job, definition: JobDefinition, seq: int) -> str:
+    """The page of a job; what `/changes` tells from `seq` on is news."""
+    return render("job.html", frame, job=value, definition=definition, seq=seq)
 
 
 def api(frame: Frame, info: Mapping[str, Any], chapters: Sequence[Chapter]) -> str:
@@ -162,11 +120,6 @@ def error(frame: Frame, *, status: int, sentence: str, trace: str = "", sign_in:
         trace=trace,
         sign_in=sign_in,
     )
-
-
-def _percent(said: str) -> int | None:
-    match = re.match(r"\s*([0-9]{1,3})", said)
-    return min(100, int(match[1])) if match else None
 
 
 def render(template: str, frame: Frame, **values: object) -> str:
@@ -189,9 +142,8 @@ def _environment() -> jinja2.Environment:
         span=_span,
         bytes=_bytes,
         visible=_visible,
-        short=_short,
     )
-    environment.globals.update(stamp=assets.stamp(), sayings=_SAYINGS, images=_IMAGES)
+    environment.globals.update(stamp=assets.stamp(), sayings=_SAYINGS)
     return environment
 
 
@@ -231,8 +183,3 @@ def _visible(value: str) -> str:
         lambda match: "\u2421" if match[0] == "\x7f" else chr(0x2400 + ord(match[0])), value
     )
     return _TURNING.sub("\N{REPLACEMENT CHARACTER}", pictured)
-
-
-def _short(value: str) -> str:
-    """The beginning of a value that is too long for a page."""
-    return value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"

@@ -50,6 +50,10 @@ class Urls:
         """A file that pages are made with."""
         return f"{self.root}/static/{stamp}/{file}"
 
+    def library(self) -> str:
+        """uwsLib.js, for scripts of others."""
+        return f"{self.root}/static/uwsLib.js"
+
     def changes(self) -> str:
         """What happens to one's jobs."""
         return f"{self.root}/changes"

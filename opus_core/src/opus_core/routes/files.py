@@ -87,6 +87,12 @@ def send_pieces(pieces: Iterable[bytes], *, size: int, content_type: str) -> bot
     return reply(pieces, content_type, headers=headers)
 
 
+def send_stream(pieces: Iterable[bytes], content_type: str, name: str) -> bottle.HTTPResponse:
+    """What is made on its way, and however long; browsers save it under that name."""
+    headers = {"Content-Security-Policy": _SANDBOX, "Content-Disposition": disposition(name)}
+    return reply(pieces, content_type, headers=headers)
+
+
 def _body(file: BinaryIO | bytes, first: int, length: int) -> bytes | _Part:
     return file[first : first + length] if isinstance(file, bytes) else _Part(file, first, length)
 
@@ -118,10 +124,11 @@ def _part(asked: Asked, size: int, tag: str) -> tuple[int, int] | None:
     """First and last byte that are wanted; None: all of them; first > last: there are none such.
 
     Ranges are for GET alone (RFC 9110 section 14.2). Several at once, other units and what is
-    malformed count as not sent, as it lets a server do.
+    malformed count as not sent, as it lets a server do; and any of a file that is empty, for who
+    reads what is being written has to ask for parts before there are any.
     """
     match = _RANGE.fullmatch(asked.header("Range").strip())
-    if match is None or asked.environ.get("REQUEST_METHOD") != "GET":
+    if match is None or size == 0 or asked.environ.get("REQUEST_METHOD") != "GET":
         return None
     condition = asked.header("If-Range").strip()
     if condition and (not tag or condition != f'"{tag}"'):

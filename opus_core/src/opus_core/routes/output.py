@@ -15,12 +15,12 @@ import bottle
 
 from opus_core.errors import BackendUnavailable, NotFound, OpusError
 from opus_core.folder import Folders
-from opus_core.job import Job, Parameter, Phase, Work
+from opus_core.job import Job, Parameter, Phase, Result, Work
 from opus_core.routes import files
 from opus_core.routes.asking import Asked, check_id
 from opus_core.routes.reply import TEXT
 
-TAIL: Final = 65536  # [byte] of an output that a page shows
+TAIL: Final = 65536  # [byte] of an output that a text about a failure ends with
 _PIECE: Final = 65536  # [byte] of a text sent at once
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
@@ -29,14 +29,7 @@ def get_result(asked: Asked, name: str, job_id: str, result_id: str) -> bottle.H
     """A result file."""
     parts = asked.parts
     job, result = parts.service.result(asked.user, name, check_id(job_id), result_id)
-    file, status = parts.folders.open_file(job.id, "results", result.name)
-    if status.st_size != result.size:
-        file.close()
-        # Its hash is what we promise of it; nobody shall take another file for the result.
-        raise OpusError(
-            f"result {result.id} of job {job.id} is not what the job left: {status.st_size} bytes"
-            f" instead of {result.size}"
-        )
+    file = open_result(parts.folders, job, result)
     return files.send(
         asked,
         file,
@@ -46,6 +39,18 @@ def get_result(asked: Asked, name: str, job_id: str, result_id: str) -> bottle.H
         name=result.name,
         path=parts.folders.path(job.id) / "results" / result.name,
     )
+
+
+def open_result(folders: Folders, job: Job, result: Result) -> BinaryIO:
+    """The file of a result. Its hash is what we promise of it: an `OpusError` for another file."""
+    file, status = folders.open_file(job.id, "results", result.name)
+    if status.st_size != result.size:
+        file.close()
+        raise OpusError(
+            f"result {result.id} of job {job.id} is not what the job left: {status.st_size} bytes"
+            f" instead of {result.size}"
+        )
+    return file
 
 
 def get_parameter(asked: Asked, name: str, job_id: str, parameter: str) -> bottle.HTTPResponse:

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
-from urllib.parse import urlencode
+from typing import Any
 
 import bottle
 
-from opus_core import job as jobs
 from opus_core.definition import JobDefinition
 from opus_core.definitions import Published
 from opus_core.errors import OpusError
 from opus_core.forms import Pairs
-from opus_core.job import Job, Phase
+from opus_core.job import Job
 from opus_core.render import html
 from opus_core.render.api import chapters
 from opus_core.render.form import fields, option_fields
-from opus_core.routes import output, vosi
+from opus_core.routes import vosi
 from opus_core.routes.asking import Asked
 from opus_core.routes.reply import page
 from opus_core.texts import are_many
 
 log = logging.getLogger(__name__)
 
-_JOB_REFRESH: Final = 3  # [s]
 
 
 def catalogue(asked: Asked, published: Sequence[Published]) -> bottle.HTTPResponse:
@@ -84,24 +81,12 @@ def shown(asked: Asked) -> list[Published]:
 
 
 def job(asked: Asked, value: Job) -> bottle.HTTPResponse:
-    """A job; read again by itself until it is over."""
+    """The page of a job, which reads what changes of it by itself."""
     parts = asked.parts
     notices = vosi.faults(parts) if value.needs_supervisor else []
-    name = value.definition.name
-    outputs = [
-        (title, asked.links.job(name, value.id, which), output.tail(asked, value, which))
-        for title, which in (("Standard output", "stdout"), ("Standard error", "stderr"))
-        if value.phase is not Phase.PENDING
-    ]
-    text = html.job(
-        frame(asked, notices=notices, refresh=_JOB_REFRESH if value.phase.active else 0),
-        value,
-        _definition(asked, value),
-        outputs=outputs,
-        document=asked.links.job(name, value.id),
-        now=jobs.now(),
-    )
-    return page(asked, text)
+    seq = parts.service.changes(asked.user, -1, 0).seq
+    around = frame(asked, notices=notices)
+    return page(asked, html.job(around, value, _definition(asked, value), seq))
 
 
 def api(asked: Asked, document: Mapping[str, Any]) -> bottle.HTTPResponse:
@@ -119,11 +104,8 @@ def _definition(asked: Asked, value: Job) -> JobDefinition:
         return JobDefinition(name=value.definition.name)
 
 
-def frame(asked: Asked, *, notices: Sequence[str] = (), refresh: int = 0) -> html.Frame:
-    """What stands around a page. `REFRESH=0` in the query makes a page stay as it is."""
-    stays = asked.value("REFRESH") == "0"
-    others = [(key, value) for key, value in asked.pairs if key.upper() != "REFRESH"]
-    switch = others if stays else [*others, ("REFRESH", "0")]
+def frame(asked: Asked, *, notices: Sequence[str] = ()) -> html.Frame:
+    """What stands around a page."""
     return html.Frame(
         links=asked.links,
         title=asked.parts.title,
@@ -133,8 +115,6 @@ def frame(asked: Asked, *, notices: Sequence[str] = (), refresh: int = 0) -> htm
         accounts=asked.parts.people is not None,
         admin=asked.parts.policy.is_admin(asked.user),
         notices=notices,
-        refresh=0 if stays else refresh,
-        refresh_off=f"?{urlencode(switch)}" if refresh else "",
     )
 
 

@@ -3,9 +3,13 @@
  *
  *     data-text="runId"           the value as text; what could deceive a reader is made visible
  *     data-time="created"         a Date, in the reader's zone; in UTC where one points at it
+ *     data-utc="created"          the same in UTC
  *     data-span="ran"             seconds, for people
  *     data-bytes="size"           the same for a size
  *     data-href="page"            an address of the web, and no other
+ *     data-src="image"            the same
+ *     data-keyed="id"             into data-name, for whoever wants to know what this is about
+ *     data-download="file"        the name under which a link is saved
  *     data-value="percent"        the value of an input or a progress bar
  *     data-named="title"          completes the label of a control: "Select" becomes "Select sim-42"
  *     data-phase="phase"          a badge
@@ -42,6 +46,9 @@ export function localTime(date) {
 
 /** The same in UTC, which it says. */
 export const utcTime = (date) => `${date.toISOString().slice(0, 19).replace("T", " ")} UTC`;
+
+/** The reader's day, as an input of dates has it. */
+export const localDay = (date) => localTime(date).slice(0, 10);
 
 /** A length of time in its two largest units. */
 export function span(seconds) {
@@ -90,6 +97,9 @@ const WAYS = {
     attribute(element, "title", value && utcTime(value));
     element.textContent = value ? localTime(value) : "";
   },
+  utc(element, value) {
+    element.textContent = value ? utcTime(value) : "";
+  },
   span(element, value) {
     element.textContent = isThere(value) ? span(value) : "";
   },
@@ -98,6 +108,15 @@ const WAYS = {
   },
   href(element, value) {
     attribute(element, "href", isThere(value) && isWeb(value) ? value : null);
+  },
+  src(element, value) {
+    attribute(element, "src", isThere(value) && isWeb(value) ? value : null);
+  },
+  keyed(element, value) {
+    element.dataset.name = value;
+  },
+  download(element, value) {
+    attribute(element, "download", value);
   },
   value(element, value) {
     if (isThere(value)) element.value = value;

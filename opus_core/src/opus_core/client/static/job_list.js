@@ -6,7 +6,7 @@
  */
 
 import { ACTIVE, PHASES } from "./uwsLib.js";
-import { fill, made } from "./fill.js";
+import { fill, localDay, made } from "./fill.js";
 import { Selection } from "./selection.js";
 
 const QUERY = ["NAME", "PHASE", "AFTER", "BEFORE", "TEXT", "OWNER", "SORT", "LIMIT", "CURSOR"];
@@ -420,8 +420,6 @@ export class JobList {
     }
   }
 }
-
-const localDay = (date) => new Date(date - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 10);
 
 /** What was kept in this browser; null if it is nothing that can be read. */
 function stored(key) {

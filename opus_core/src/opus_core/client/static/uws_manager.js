@@ -1,6 +1,7 @@
 /** Starts what a page has of job lists and jobs; all they need to know stands in its attributes. */
 
 import { JobList } from "./job_list.js";
+import { JobPage } from "./job_page.js";
 import { Live } from "./live.js";
 import { noteLive } from "./live_note.js";
 import { UwsClient } from "./uwsLib.js";
@@ -9,24 +10,55 @@ import { UwsClient } from "./uwsLib.js";
 const at = (pattern, values) =>
   pattern.replace(/\{(\w+)\}/g, (_, key) => encodeURIComponent(values[key] ?? ""));
 
-function start(element) {
-  const { changes, seq, list, jobs, page, others } = element.dataset;
-  const live = changes ? new Live(changes, { after: Number(seq) }) : null;
-  const options = { json: true };
+const OPTIONS = { json: true };
+
+/** What happens to jobs, and what the page says of that. */
+function follow({ dataset: { changes, seq } }, note) {
+  if (!changes) return null;
+  const live = new Live(changes, { after: Number(seq) });
+  noteLive(note, live);
+  return live;
+}
+
+function startList(element) {
+  const { list, jobs, page, others } = element.dataset;
   const clients = new Map();
   const clientOf = (name) => {
-    if (!clients.has(name)) clients.set(name, new UwsClient(at(jobs, { name }), options));
+    if (!clients.has(name)) clients.set(name, new UwsClient(at(jobs, { name }), OPTIONS));
     return clients.get(name);
   };
   const shown = new JobList(element, {
-    client: new UwsClient(list, options),
+    client: new UwsClient(list, OPTIONS),
     clientOf: (job) => clientOf(job.definition.name),
     pageOf: ({ jobId, definition }) => at(page, { name: definition.name, id: jobId }),
-    live,
+    live: follow(element, element.querySelector("[data-live]")),
     others: others !== undefined,
   });
   shown.read();
-  if (live) noteLive(element.querySelector("[data-live]"), live);
 }
 
-for (const element of document.querySelectorAll("[data-job-list]")) start(element);
+function startJob(element) {
+  const { list, id, token, library } = element.dataset;
+  const shown = new JobPage(element, {
+    client: new UwsClient(list, OPTIONS),
+    id,
+    live: follow(element, element.querySelector("[data-live]")),
+    token: token !== undefined,
+    library: new URL(library, location.href).href,
+  });
+  shown.read();
+}
+
+/** Menus go when somebody turns to something else. */
+function closeMenus({ type, key, target }) {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (type === "click" ? menu.contains(target) : key !== "Escape") continue;
+    if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+    menu.open = false;
+  }
+}
+
+for (const element of document.querySelectorAll("[data-job-list]")) startList(element);
+for (const element of document.querySelectorAll("[data-job]")) startJob(element);
+document.addEventListener("click", closeMenus);
+document.addEventListener("keydown", closeMenus);

@@ -213,18 +213,27 @@ export class UwsClient {
     options: Abortable & { as: "stream"; range?: [number, number?] },
   ): Promise<ReadableStream<Uint8Array>>;
 
+  /** What is at an address that a document of the service names, such as the `href` of a result. */
+  file(url: string, options?: Abortable & { as?: "blob"; range?: [number, number?] }): Promise<Blob>;
+  file(url: string, options: Abortable & { as: "text"; range?: [number, number?] }): Promise<string>;
+  file(
+    url: string,
+    options: Abortable & { as: "stream"; range?: [number, number?] },
+  ): Promise<ReadableStream<Uint8Array>>;
+
   /** The job now, and again whenever its phase has changed, until it is over. */
   watch(id: string, options?: Abortable): AsyncGenerator<Job, void, void>;
   /** The job as soon as it is in one of these phases, or over. */
   wait(id: string, options?: Abortable & { until?: readonly Phase[] }): Promise<Job>;
   /**
    * What a job of an OPUS says, piece by piece. `tail` [byte]: no more of what is there already;
-   * null: all. `follow`: until the job is over, asking `every` so many seconds.
+   * null: all. `follow`: until the job is over, asking `every` so many seconds, or whenever the
+   * promise of such a function is kept.
    */
   log(
     id: string,
     name?: "stdout" | "stderr",
-    options?: Abortable & { follow?: boolean; tail?: number | null; every?: number },
+    options?: Abortable & { follow?: boolean; tail?: number | null; every?: number | (() => Promise<void>) },
   ): AsyncGenerator<string, void, void>;
 
   capabilities(options?: Abortable): Promise<{ version: string; waits: boolean; maxWait: number }>;
@@ -240,7 +249,8 @@ export function parseJob(source: string, base?: string): Job;
 export function parseJobs(source: string, base?: string): JobList;
 export function parseTime(text: string | null | undefined): Date | null;
 export function serialiseParameters(parameters: Parameters): URLSearchParams;
-export function readXml(source: string): XmlElement;
+/** `partial`: the document may end before its elements do. */
+export function readXml(source: string, options?: { partial?: boolean }): XmlElement;
 
 /** For pages of the original OPUS: `new uwsLib.uwsClient(url)`, with callbacks. */
 export const uwsLib: {

@@ -74,9 +74,10 @@ const SCOPE = {
  * Read an XML document into a tree of elements; names are told by namespace, never by prefix.
  *
  * The same in browsers and in Node, which has no DOMParser. It fetches nothing and expands no
- * entity but those of XML itself. Throws a SyntaxError for what is not well-formed.
+ * entity but those of XML itself. Throws a SyntaxError for what is not well-formed. `partial`: the
+ * document may end before its elements do.
  */
-export function readXml(source) {
+export function readXml(source, { partial = false } = {}) {
   const text = source.replace(/^\ufeff/, "").replace(/\r\n?/g, "\n");
   const fail = (what, at) => {
     const line = text.slice(0, at).split("\n").length;
@@ -168,7 +169,7 @@ export function readXml(source) {
       begin(found[1], next);
     }
   }
-  if (open.length) throw fail(`<${open.at(-1).name}> without end`, at);
+  if (open.length && !partial) throw fail(`<${open.at(-1).name}> without end`, at);
   if (!root) throw fail("no element", 0);
   return root;
 }
@@ -550,8 +551,13 @@ export class UwsClient {
     if (!found) {
       throw new UwsError(`job ${id} has no result ${name}`, { status: 404, url: this.#at(id) });
     }
+    return this.file(found.href, { as, range, signal });
+  }
+
+  /** What is at an address that a document of the service names. */
+  async file(url, { as = "blob", range, signal } = {}) {
     const headers = range ? { Range: `bytes=${range[0]}-${range[1] ?? ""}` } : {};
-    const response = await this.#ask(found.href, { accept: "*/*", headers, signal });
+    const response = await this.#ask(url, { accept: "*/*", headers, signal });
     if (as === "stream") return response.body;
     return as === "text" ? decodeBody(response) : response.blob();
   }
@@ -590,7 +596,8 @@ export class UwsClient {
 
   /**
    * What a job says on `stdout` or `stderr`, piece by piece, of an OPUS. `tail`: no more than so
-   * many bytes of what is there already. `follow`: go on until the job is over.
+   * many bytes of what is there already. `follow`: go on until the job is over, asking again after
+   * `every` seconds, or when the promise of such a function is kept.
    */
   async *log(id, name = "stdout", { follow = false, tail = TAIL, every = 1.5, signal } = {}) {
     const url = this.#at(id, name);
@@ -600,14 +607,16 @@ export class UwsClient {
     for (;;) {
       // Asked before the log: what is written until the end is in a log that is read after it.
       const over = !follow || FINAL.includes(await this.#insist(() => this.phase(id, { signal }), signal));
-      const range = first ? `bytes=-${tail}` : `bytes=${at}-`;
+      // From the last byte that is known on: no server has to refuse what is there.
+      const range = first ? `bytes=-${tail}` : `bytes=${Math.max(0, at - 1)}-`;
       const piece = await this.#insist(() => this.#piece(url, range, at, { first, follow, signal }), signal);
       first &&= piece.bytes.length === 0;
       at = piece.end;
       const text = decoder.decode(piece.bytes, { stream: true });
       if (text) yield text;
       if (over) return;
-      await sleep(every, signal);
+      await (typeof every === "function" ? every() : sleep(every, signal));
+      signal?.throwIfAborted();
     }
   }
 
@@ -676,7 +685,8 @@ export class UwsClient {
     if (response.status === 206) {
       const begin = Number(/bytes (\d+)-/.exec(response.headers.get("Content-Range") ?? "")?.[1]);
       const from = Number.isNaN(begin) ? at : begin;
-      return { bytes, end: from + bytes.length };
+      const known = first ? 0 : Math.max(0, at - from);
+      return { bytes: bytes.subarray(known), end: from + bytes.length };
     }
     // The whole of it: what was read already is left out; all that is shorter is another file.
     const from = first || bytes.length < at ? 0 : at;

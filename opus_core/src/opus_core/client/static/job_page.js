@@ -1,0 +1,360 @@
+/**
+ * The page of a job: its state as it changes, what it was given, what it writes, what it leaves.
+ *
+ * The page has the markup (`templates/job.html`), this fills it.
+ */
+
+import { ACTIVE, FINAL } from "./uwsLib.js";
+import { fill, localDay, made } from "./fill.js";
+import { LogView } from "./log_view.js";
+import { kindOf, showPreview } from "./previews.js";
+import { snippets } from "./snippets.js";
+
+const OFTEN = 3000; // [ms] between readings of a job that runs: what it says of itself is no change
+const RARELY = 10_000; // [ms] between those of one that waits
+const LOGS = 1500; // [ms]
+const OPEN = 3; // results that are shown without asking
+const SMALL = 1_000_000; // [byte] of those
+const LONG = 500; // characters of a value that are shown
+const DAY = 86_400_000; // [ms]
+const SAID = ["doing", "waiting", "resume", "fetching"]; // of jobInfo, in sentences
+const OUTPUTS = ["stdout", "stderr"];
+
+export class JobPage {
+  #root;
+  #client;
+  #id;
+  #token;
+  #library;
+  #job = null;
+  #reading = false;
+  #again = null; // of the next reading
+  #logs = new Map(); // views by the names of the outputs
+  #followed = new Set(); // names of outputs
+  #given = ""; // parameters as they are shown
+  #editing = false; // one of them
+
+  /**
+   * `client`: of the job's list; `id`: of the job; `live`: a `Live`, or null; `token`: programs need
+   * one here; `library`: the address of uwsLib.js for programs.
+   */
+  constructor(root, { client, id, live = null, token = false, library }) {
+    this.#root = root;
+    this.#client = client;
+    this.#id = id;
+    this.#token = token;
+    this.#library = library;
+    root.addEventListener("click", ({ target }) => this.#click(target.closest("button")?.dataset.do, target));
+    root.addEventListener("submit", (event) => this.#submit(event));
+    document.addEventListener("visibilitychange", () => document.hidden || this.read());
+    live?.addEventListener("changes", ({ detail }) => {
+      const mine = detail.filter(({ jobId }) => jobId === id);
+      if (mine.some(({ phase }) => phase === null)) fill(root, { gone: true });
+      else if (mine.length) this.read();
+    });
+    live?.addEventListener("reset", () => this.read());
+    for (const name of OUTPUTS) {
+      this.#logs.set(name, new LogView(this.#one(`[data-output="${name}"]`)));
+    }
+    this.#one("[data-snippets]").addEventListener("toggle", () => this.#snippets());
+    setInterval(() => this.#tick(), 1000);
+  }
+
+  #one(selector) {
+    return this.#root.querySelector(selector);
+  }
+
+  // -- reading
+
+  async read() {
+    if (this.#reading) return;
+    this.#reading = true;
+    clearTimeout(this.#again);
+    try {
+      this.#show(await this.#client.job(this.#id));
+      this.#fault(null);
+    } catch (error) {
+      if (error.status === 404) fill(this.#root, { gone: true });
+      else this.#fault(error);
+    }
+    this.#reading = false;
+    const { phase } = this.#job ?? {};
+    if (document.hidden || (phase && !ACTIVE.includes(phase))) return;
+    this.#again = setTimeout(() => this.read(), phase === "EXECUTING" ? OFTEN : RARELY);
+  }
+
+  #fault(error) {
+    fill(this.#one("[data-fault]"), { fault: error?.message ?? null, signIn: error?.status === 401 });
+  }
+
+  // -- showing
+
+  #show(job) {
+    const before = this.#job;
+    this.#job = job;
+    const { phase, jobInfo } = job;
+    const over = FINAL.includes(phase);
+    const percent = /^\s*(\d{1,3})/.exec(jobInfo.progress ?? "")?.[1];
+    fill(this.#root, {
+      phase,
+      runs: phase === "PENDING",
+      aborts: ACTIVE.includes(phase),
+      over,
+      again: over,
+      another: !over,
+      percent: ACTIVE.includes(phase) && percent ? String(Math.min(100, percent)) : null,
+      percentText: percent && ACTIVE.includes(phase) ? jobInfo.progress : null,
+      said: over ? null : SAID.map((key) => jobInfo[key]).filter(Boolean).join(" "),
+      failed: job.errorSummary && phase === "ERROR" ? job.errorSummary.message : null,
+      stopped: job.errorSummary && phase !== "ERROR" ? job.errorSummary.message : null,
+      transient: job.errorSummary?.type === "transient",
+      created: job.creationTime,
+      started: job.startTime,
+      ended: job.endTime,
+      quote: over ? null : job.quote,
+      kept: job.destruction,
+      limit: job.executionDuration || null,
+      owner: job.ownerId,
+      ...this.#lengths(),
+    });
+    document.title = document.title.replace(/^[A-Z]+(?=:)/, phase);
+    if (JSON.stringify(job.results) !== JSON.stringify(before?.results)) this.#results(job.results);
+    const given = JSON.stringify([job.parameters, phase === "PENDING"]);
+    if (given !== this.#given && !this.#editing) {
+      this.#given = given;
+      this.#parameters(job);
+    }
+    this.#info(jobInfo);
+    this.#outputs();
+  }
+
+  #lengths() {
+    const { creationTime, startTime, endTime, phase } = this.#job;
+    const seconds = (from, to) => (from && to ? Math.max(0, (to - from) / 1000) : null);
+    const over = FINAL.includes(phase);
+    const now = over ? null : new Date();
+    const begun = startTime ?? (over ? endTime : now);
+    return {
+      waited: phase === "PENDING" ? null : seconds(creationTime, begun),
+      ran: seconds(startTime, endTime ?? now),
+    };
+  }
+
+  #tick() {
+    if (this.#job && !document.hidden && ACTIVE.includes(this.#job.phase)) fill(this.#root, this.#lengths());
+  }
+
+  // -- what it was given
+
+  /** What the page was told of the description's parameters and results. */
+  #told(list, name, what) {
+    return this.#one(`[data-told="${list}"] [data-name="${CSS.escape(name)}"] [data-is="${what}"]`)?.textContent ?? "";
+  }
+
+  #parameters({ parameters, phase }) {
+    const rows = parameters.map((one) => {
+      const { id, byReference, href, file, size, sha256 } = one;
+      const value = byReference ? "" : one.value;
+      return made(this.#one("template[data-parameter]"), {
+        id,
+        value: value.length > LONG ? `${value.slice(0, LONG)}…` : value,
+        empty: !byReference && value === "",
+        all: value.length > LONG ? this.#at("parameters", id) : null,
+        length: String(value.length),
+        href: byReference ? href : null,
+        file: byReference ? file || (/^https?:/.test(href) && !this.#isOurs(href) ? href : "text") : null,
+        size: size ?? null,
+        sha256: sha256 ?? null,
+        unit: value && this.#told("parameters", id, "unit"),
+        help: this.#told("parameters", id, "help"),
+        changes: phase === "PENDING" && !byReference,
+      });
+    });
+    this.#one("[data-parameters]").replaceChildren(...rows);
+    fill(this.#root, { parameters: rows.length || null });
+  }
+
+  #isOurs(href) {
+    return href.includes(`/${this.#id}/`);
+  }
+
+  #at(...steps) {
+    return [this.#client.url, this.#id, ...steps.map(encodeURIComponent)].join("/");
+  }
+
+  #info(info) {
+    const shown = Object.entries(info).filter(([key]) => key !== "progress" && !SAID.includes(key));
+    const rows = shown.map(([key, value]) => made(this.#one("template[data-info]"), { key, value }));
+    const place = this.#one("[data-infos]");
+    if (JSON.stringify(shown) === place.dataset.shownNow) return;
+    place.dataset.shownNow = JSON.stringify(shown);
+    place.replaceChildren(...rows);
+    place.hidden = rows.length === 0;
+  }
+
+  // -- what it leaves
+
+  #results(results) {
+    let open = 0;
+    const items = results.map((result) => {
+      const { id, file, size, mimeType, sha256 } = result;
+      // By the address that this page was called by, whatever the document says of that.
+      const href = this.#at("results", id);
+      const description = this.#told("results", id, "help");
+      const shown = { ...result, href, title: file || id, description };
+      const item = made(this.#one("template[data-result]"), {
+        href, id, size, mimeType, sha256, description, file: file || id,
+        previews: kindOf(shown) !== null,
+      });
+      const details = item.querySelector("details");
+      const read = (first, last) => this.#client.file(href, { range: [first, last] });
+      details.addEventListener("toggle", () => {
+        const place = details.querySelector("[data-preview-place]");
+        if (details.open && !place.firstChild) {
+          showPreview(place, this.#one("[data-preview-templates]"), shown, read);
+        }
+      });
+      if (kindOf(shown) && open < OPEN && (size ?? 0) <= SMALL) {
+        open += 1;
+        details.open = true;
+      }
+      return item;
+    });
+    this.#one("[data-results]").replaceChildren(...items);
+    fill(this.#root, { results: results.length || null, several: results.length > 1 });
+  }
+
+  // -- what it writes
+
+  #outputs() {
+    const { phase, startTime } = this.#job;
+    if (!startTime && phase !== "EXECUTING") return; // nothing of it has run
+    for (const name of OUTPUTS) if (!this.#followed.has(name)) this.#follow(name);
+  }
+
+  async #follow(name) {
+    this.#followed.add(name);
+    const element = this.#one(`[data-output="${name}"]`);
+    fill(element, { href: this.#at(name) });
+    const follow = !FINAL.includes(this.#job.phase);
+    const every = async () => {
+      await new Promise((resolve) => setTimeout(resolve, LOGS));
+      if (document.hidden) await once(document, "visibilitychange");
+    };
+    try {
+      const pieces = this.#client.log(this.#id, name, { follow, every });
+      for await (const text of pieces) this.#logs.get(name).add(text);
+    } catch (error) {
+      if (error.status !== 404) fill(element, { unread: error.message }); // it has written none
+    }
+  }
+
+  // -- what can be done
+
+  #click(action, target) {
+    if (action === "run" || action === "abort") this.#do(() => this.#client[action](this.#id));
+    if (action === "read") this.read();
+    if (action === "delete") this.#one("dialog[data-confirm]").showModal();
+    if (action === "extend") this.#edit("kept", this.#job.destruction, 30);
+    if (action === "limit") this.#edit("limit", this.#job.executionDuration);
+    if (action === "change") this.#change(target.closest("[data-parameter-row]"));
+    if (action === "keep") this.#close(target.closest("form"));
+    if (action === "copy") this.#copy(target.closest("[data-snippet]"));
+  }
+
+  async #do(action) {
+    try {
+      const job = await action();
+      if (job) this.#show(job);
+      this.#fault(null);
+      this.read();
+      return true;
+    } catch (error) {
+      this.#fault(error);
+      return false;
+    }
+  }
+
+  async #submit(event) {
+    const form = event.target;
+    const kind = form.dataset.edit;
+    if (form.method === "dialog") return void (await this.#delete(event.submitter));
+    if (!kind) return;
+    event.preventDefault();
+    const value = new FormData(form).get("value");
+    const actions = {
+      kept: () => this.#client.setDestruction(this.#id, new Date(`${value}T23:59:59`)),
+      limit: () => this.#client.setExecutionDuration(this.#id, value || "0"),
+      parameter: () => this.#client.setParameters(this.#id, { [form.dataset.name]: value }),
+    };
+    const done = await this.#do(actions[kind]);
+    if (done) this.#close(form);
+  }
+
+  #edit(kind, value, days = 0) {
+    const form = this.#one(`form[data-edit="${kind}"]`);
+    const input = form.elements.namedItem("value");
+    if (kind === "kept") {
+      const from = Math.max(Date.now(), value ?? 0);
+      input.value = localDay(new Date(from + days * DAY));
+      input.min = localDay(new Date());
+    } else input.value = value || "";
+    this.#opened(form);
+  }
+
+  #change(row) {
+    const form = row.querySelector("form");
+    const { value } = this.#job.parameters.find(({ id }) => id === form.dataset.name);
+    form.elements.namedItem("value").value = value;
+    this.#editing = true;
+    this.#opened(form);
+  }
+
+  #opened(form) {
+    form.hidden = false;
+    form.elements.namedItem("value").focus();
+  }
+
+  #close(form) {
+    form.hidden = true;
+    this.#editing = false;
+    this.#given = "";
+    this.#show(this.#job);
+    const opener = form.dataset.edit === "parameter" ? null : this.#one(`[data-opens="${form.dataset.edit}"]`);
+    (opener ?? this.#one("h1")).focus();
+  }
+
+  async #delete(button) {
+    if (button?.value !== "delete") return;
+    try {
+      await this.#client.delete(this.#id);
+      location.assign(this.#root.dataset.after);
+    } catch (error) {
+      this.#fault(error);
+    }
+  }
+
+  // -- as code
+
+  #snippets() {
+    const { parameters, runId } = this.#job;
+    const values = parameters.filter(({ byReference }) => !byReference).map(({ id, value }) => [id, value]);
+    const files = parameters.filter(({ byReference }) => byReference).map(({ id, file }) => [id, file || id]);
+    if (runId) values.push(["RUNID", runId]);
+    const url = this.#client.url;
+    const code = snippets({ url, library: this.#library, values, files, token: this.#token });
+    for (const [language, text] of Object.entries(code)) {
+      this.#one(`[data-snippet="${language}"] textarea`).value = text;
+    }
+  }
+
+  async #copy(place) {
+    const area = place.querySelector("textarea");
+    area.select();
+    await navigator.clipboard?.writeText(area.value);
+    fill(place, { copied: true });
+  }
+}
+
+const once = (target, event) =>
+  new Promise((resolve) => target.addEventListener(event, resolve, { once: true }));
