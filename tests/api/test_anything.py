@@ -47,7 +47,7 @@ SEGMENTS = st.sampled_from(
 NAMES = st.sampled_from(
     b"""PHASE WAIT LAST AFTER BEFORE LIMIT CURSOR SORT TEXT RUNID EXECUTIONDURATION DESTRUCTION
     ACTION UPLOAD DOCUMENT SCRIPT AUTHOR EXPECTED ALLOW OWNER text number table VALUE
-    RESPONSEFORMAT REQUEST after jobid token REFRESH""".split()
+    RESPONSEFORMAT REQUEST after jobid token""".split()
 )
 HEADERS = st.sampled_from(
     """Accept Range If-Range If-None-Match If-Modified-Since Idempotency-Key Origin Sec-Fetch-Site

@@ -42,6 +42,6 @@ def page(chromium):
 
 @pytest.fixture
 def tab(chromium) -> Tab:
-    """A tab that looks at pages of ours; whatever a browser complains of is an error of the test."""
+    """A tab that looks at pages of ours; what a browser complains of is an error of the test."""
     with opened(chromium) as one:
         yield one

@@ -19,9 +19,10 @@ _KINDS = {
     "packed": ("packed.bin", "application/octet-stream"),
     "code": ("code.js", "text/javascript"),
 }
-HOSTILE = '<img src=x onerror="document.title=\'owned\'">'
+HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 
-SVG = f"""<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20" onload="document.title='owned'">
+SVG = f"""<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"
+ onload="document.title='owned'">
 <script>document.title = "owned"; parent.document.title = "owned"</script>
 <rect width="40" height="20" fill="teal"/><text>{HOSTILE.replace("<", "&lt;")}</text></svg>
 """
@@ -35,14 +36,16 @@ VOTABLE = """<?xml version="1.0"?>
 <VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE><TABLE name="stars">
 <DESCRIPTION>Stars that are near</DESCRIPTION>
 <FIELD name="name" datatype="char" arraysize="*"/>
-<FIELD name="ra" datatype="double" unit="deg" ucd="pos.eq.ra"><DESCRIPTION>right ascension</DESCRIPTION></FIELD>
+<FIELD name="ra" datatype="double" unit="deg" ucd="pos.eq.ra">
+<DESCRIPTION>right ascension</DESCRIPTION></FIELD>
 <DATA><TABLEDATA>
 <TR><TD>Proxima</TD><TD>217.43</TD></TR>
 <TR><TD>Barnard &lt;b&gt;</TD><TD>269.45</TD></TR>
 </TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>
 """
 CODED = """<VOTABLE><RESOURCE><TABLE><FIELD name="x" datatype="int"/>
-<DATA><BINARY2><STREAM encoding="base64">AAAAAAE=</STREAM></BINARY2></DATA></TABLE></RESOURCE></VOTABLE>
+<DATA><BINARY2><STREAM encoding="base64">AAAAAAE=</STREAM></BINARY2></DATA>
+</TABLE></RESOURCE></VOTABLE>
 """
 
 
@@ -100,7 +103,8 @@ FILES = {
 }
 
 _RESULTS = "\n".join(
-    f'<option value="{name}" mediaType="{kind}" default="{file}"><doc>What {name} shows</doc></option>'
+    f'<option value="{name}" mediaType="{kind}" default="{file}">'
+    f"<doc>What {name} shows</doc></option>"
     for name, (file, kind) in _KINDS.items()
 )
 WADL = f"""\

@@ -22,7 +22,9 @@ from servers import Site, eventually, free_port
 EXAMPLE = Path(__file__).parents[2] / "examples" / "periodogram"
 COMPLETED = "COMPLETED"
 # 100,000 lines, of which some come only after a while.
-LOUD = 'seq 1 60000; sleep 2; seq 60001 100000; printf "50%%\\r100%%\\nno end"; echo done >"$output"'
+LOUD = (
+    'seq 1 60000; sleep 2; seq 60001 100000; printf "50%%\\r100%%\\nno end"; echo done >"$output"'
+)
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +198,9 @@ def test_it_can_be_kept_for_longer(site, tab):
 
 
 def opened(tab: Tab, name: str):
-    item = tab.page.locator("[data-results] li", has=tab.page.locator(f"a[href$='/results/{name}']"))
+    item = tab.page.locator(
+        "[data-results] li", has=tab.page.locator(f"a[href$='/results/{name}']")
+    )
     if not item.locator("details[open]").count():
         item.locator("summary").click()
     return item
@@ -286,12 +290,13 @@ def test_a_hundred_thousand_lines_are_followed(site, tab):
 
 
 def test_the_code_for_the_same_job_makes_it(site, tab, tmp_path):
-    said = "it's \"100%\" $HOME `x` \\ é\nline 2"
+    said = 'it\'s "100%" $HOME `x` \\ é\nline 2'
     job = site.create("say", {"text": said, "RUNID": "again"}, run=False)
     tab.open(job)
     tab.page.locator("[data-snippets] > summary").click()
     areas = {
-        one: tab.page.locator(f"#as-{one}").input_value() for one in ("curl", "python", "javascript")
+        one: tab.page.locator(f"#as-{one}").input_value()
+        for one in ("curl", "python", "javascript")
     }
     script = tmp_path / "job.mjs"
     library = tmp_path / "uwsLib.mjs"
@@ -300,7 +305,11 @@ def test_the_code_for_the_same_job_makes_it(site, tab, tmp_path):
     assert served in areas["javascript"]
     script.write_text(areas["javascript"].replace(served, "./uwsLib.mjs"))
     node = shutil.which("node")
-    commands = [["bash", "-c", areas["curl"]], [sys.executable, "-c", areas["python"]], [node, script]]
+    commands = [
+        ["bash", "-c", areas["curl"]],
+        [sys.executable, "-c", areas["python"]],
+        [node, script],
+    ]
     before = set(site.jobs("say"))
     for command in commands:
         subprocess.run(command, check=True, timeout=60, capture_output=True)

@@ -8,6 +8,7 @@ from opus_core.auth.identity import Door, view
 from opus_core.auth.policy import Policy
 from opus_core.backends import User
 from opus_core.errors import NotAuthenticated
+from opus_core.render import assets
 
 
 @pytest.fixture
@@ -189,7 +190,9 @@ def test_a_mount_is_part_of_every_address(site):
     assert answer.location.startswith("http://opus.test/opus/rest/fit/")
     job = answer.location.removeprefix("http://opus.test/opus")
     assert 'action="/opus/rest/fit"' in client.get("/new/fit").text
-    assert 'href="/opus/static/opus.css' in client.get(job, accept=CHROME).text
+    page = client.get(job, accept=CHROME).text
+    assert f'href="/opus/static/{assets.stamp()}/opus.css"' in page
+    assert 'data-list="/opus/rest/fit"' in page
 
 
 def test_headers_of_proxies_are_not_believed(site):

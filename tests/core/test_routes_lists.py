@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
 from core import wsgi
 from core.wsgi import CHROME, UWS, XLINK
 from opus_core.auth.policy import Policy
-from opus_core.job import DefinitionRef, Phase, Work
+from opus_core.job import DefinitionRef, Phase
 from opus_core.testing.samples import LONG_AGO, a_job
 
 
@@ -167,26 +167,6 @@ def test_the_list_of_anonymous_jobs_can_be_kept_from_everybody(site):
     assert client.get(job).status == 200
 
 
-def test_a_browser_gets_the_newest_first_in_pages(site, client):
-    made = fill(site, 102, run_id=None)
-    page = client.get("/rest/fit", accept=CHROME).text
-    shown = re.findall(r'href="/rest/fit/([0-9a-f]{32})"', page)
-    assert shown == made[:1:-1]
-    following = re.search(r'rel="next" href="([^"]*)"', page)[1].replace("&amp;", "&")
-    older = client.get(following, accept=CHROME).text
-    assert re.findall(r'href="/rest/fit/([0-9a-f]{32})"', older) == made[1::-1]
-
-
-def test_blank_fields_of_the_filter_form_do_not_count(site, client):
-    made = fill(site, 2)
-    page = client.get("/rest/fit?PHASE=&TEXT=", accept=CHROME)
-    assert page.status == 200
-    assert made[0] in page.text
-    found = client.get(f"/rest/fit?PHASE=&TEXT={made[0][:9]}", accept=CHROME).text
-    assert made[0] in found
-    assert made[1] not in found
-
-
 def test_a_list_that_cannot_be_read_is_an_error_and_not_half_a_list(site, client, monkeypatch):
     def broken(query):
         raise ValueError("the disk is on fire")
@@ -198,16 +178,56 @@ def test_a_list_that_cannot_be_read_is_an_error_and_not_half_a_list(site, client
     assert b"<uws:jobs" not in answer.body
 
 
-def test_the_page_is_read_again_while_something_moves(site, client):
-    fill(site, 1)
-    assert 'http-equiv="refresh"' not in client.get("/rest/fit", accept=CHROME).text
-    fill(site, 1, phase=Phase.EXECUTING, work=Work.LIVE)
-    assert 'http-equiv="refresh"' in client.get("/rest/fit", accept=CHROME).text
-    still = client.get("/rest/fit?REFRESH=0", accept=CHROME).text
-    assert 'http-equiv="refresh"' not in still
+# -- of all descriptions
 
 
-def test_a_search_is_shown_as_text(client):
-    page = client.get("/rest/fit?TEXT=" + quote('"><script>x</script>'), accept=CHROME).text
-    assert "<script" not in page
-    assert "No job matches" in page
+def test_the_jobs_of_all_descriptions_are_one_list(site, client):
+    fit, echo = client.create(), client.create("/rest/echo")
+    answer = client.get("/jobs")
+    assert answer.headers["content-type"] == "application/xml; charset=utf-8"
+    hrefs = [row.get(XLINK + "href") for row in answer.xml]
+    assert hrefs == [f"http://opus.test{one}" for one in (fit, echo)]
+    rows = client.get("/jobs?SORT=-created", accept="application/json").json["jobs"]
+    assert [row["definition"] for row in rows] == [
+        {"name": "echo", "number": 1},
+        {"name": "fit", "number": 1},
+    ]
+
+
+def test_one_description_can_be_asked_for_by_name(client):
+    client.create()
+    echo = client.create("/rest/echo")
+    rows = client.get("/jobs?NAME=echo", accept="application/json").json["jobs"]
+    assert [row["jobId"] for row in rows] == [echo.rpartition("/")[2]]
+    answer = client.get("/jobs?NAME=nope")
+    assert answer.status == 404
+    assert "nope" in answer.text
+
+
+def test_its_pages_lead_to_each_other(site, client):
+    made = fill(site, 5)
+    seen, url = [], "/jobs?NAME=fit&LIMIT=2&SORT=-created"
+    while url:
+        answer = client.get(url, accept="application/json")
+        seen += [row["jobId"] for row in answer.json["jobs"]]
+        link = re.search(
+            r'<http://opus.test(/jobs\?[^>]*NAME=fit[^>]*)>; rel="next"',
+            answer.headers.get("link", ""),
+        )
+        url = link and link[1]
+    assert seen == made[::-1]
+
+
+def test_it_shows_ones_own_jobs_alone(site):
+    ann, bob = site.client(REMOTE_USER="ann"), site.client(REMOTE_USER="bob")
+    mine = ann.create()
+    assert [row.get("id") for row in ann.get("/jobs").xml] == [mine.rpartition("/")[2]]
+    assert len(bob.get("/jobs").xml) == 0
+
+
+def test_the_page_of_a_list_is_told_where_it_reads(client):
+    page = client.get("/jobs", accept=CHROME).text
+    assert 'data-list="/jobs"' in page
+    assert re.search(r'data-changes="/changes" data-seq="\d+"', page)
+    assert "<option>echo</option>" in page
+    assert 'data-list="/rest/fit"' in client.get("/rest/fit", accept=CHROME).text

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from core import wsgi
-from core.wsgi import CHROME, UWS
+from core.wsgi import UWS
 from opus_core.hosts import parse
 from opus_core.job import Parameter, Upload
 from opus_core.sections import Jobs
@@ -67,16 +67,6 @@ def test_what_was_fetched_is_kept_beside_the_url(site, client):
     assert parameter(client.get(job).xml).text == URL
     answer = client.get(f"{job}/parameters/table")
     assert (answer.body, answer.headers["etag"]) == (data, f'"{sha256}"')
-    page = client.get(job, accept=CHROME).text
-    assert 'href="https://archive.example.org/sky/m%2031.csv?b=1&amp;a=2" rel="noreferrer"' in page
-    assert "8 B" in page
-    assert "as it was fetched" in page
-
-
-def test_a_page_shows_the_url_before_it_was_fetched(client):
-    page = client.get(client.create(table=URL), accept=CHROME).text
-    assert 'rel="noreferrer"' in page
-    assert "as it was fetched" not in page
 
 
 @pytest.mark.parametrize(

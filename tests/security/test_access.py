@@ -31,6 +31,7 @@ PUBLIC = {
     "GET /openapi.yaml",
     "GET /openapi.json",
     "GET /static/<file>",
+    "GET /static/<stamp>/<file>",
     "GET /jdl/<name>",
     "GET /signin",
     "POST /signin",
@@ -42,6 +43,7 @@ PUBLIC = {
 # What is for whoever may have jobs, and shows one's own.
 ONES_OWN = {
     "GET /new/<name>",
+    "GET /jobs",
     "GET /rest/<name>",
     "POST /rest/<name>",
     "GET /rest/<name>/sync",

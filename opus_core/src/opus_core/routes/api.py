@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import bottle
 
+from opus_core.render.assets import content
 from opus_core.routes import pages
 from opus_core.routes.asking import Asked
 from opus_core.routes.reply import JSON, reply
-from opus_core.render.assets import content
 
 _YAML: Final = "application/yaml"  # RFC 9512
 

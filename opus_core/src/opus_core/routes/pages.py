@@ -24,7 +24,6 @@ from opus_core.texts import are_many
 log = logging.getLogger(__name__)
 
 
-
 def catalogue(asked: Asked, published: Sequence[Published]) -> bottle.HTTPResponse:
     """The front page."""
     around = frame(asked, notices=vosi.faults(asked.parts))

@@ -152,17 +152,22 @@ export class JobPage {
   }
 
   #parameters({ parameters, phase }) {
-    const rows = parameters.map((one) => {
+    const rows = parameters.map((one, at) => {
       const { id, byReference, href, file, size, sha256 } = one;
       const value = byReference ? "" : one.value;
+      const same = (entries) => entries.filter((other) => other.id === id).length;
+      const number = same(parameters) > 1 ? `?VALUE=${same(parameters.slice(0, at + 1))}` : "";
+      const here = this.#at("parameters", id) + number;
+      const isGiven = byReference && !href.includes(`/${this.#id}/`); // as an address elsewhere
       return made(this.#one("template[data-parameter]"), {
         id,
         value: value.length > LONG ? `${value.slice(0, LONG)}…` : value,
         empty: !byReference && value === "",
-        all: value.length > LONG ? this.#at("parameters", id) : null,
+        all: value.length > LONG ? here : null,
         length: String(value.length),
-        href: byReference ? href : null,
-        file: byReference ? file || (/^https?:/.test(href) && !this.#isOurs(href) ? href : "text") : null,
+        href: isGiven ? href : byReference ? here : null,
+        file: isGiven ? href : byReference ? file || "text" : null,
+        fetched: isGiven && sha256 ? here : null,
         size: size ?? null,
         sha256: sha256 ?? null,
         unit: value && this.#told("parameters", id, "unit"),
@@ -172,10 +177,6 @@ export class JobPage {
     });
     this.#one("[data-parameters]").replaceChildren(...rows);
     fill(this.#root, { parameters: rows.length || null });
-  }
-
-  #isOurs(href) {
-    return href.includes(`/${this.#id}/`);
   }
 
   #at(...steps) {
