@@ -182,7 +182,7 @@ def test_a_list_that_cannot_be_read_is_an_error_and_not_half_a_list(site, client
 
 
 def test_the_jobs_of_all_descriptions_are_one_list(site, client):
-    fit, echo = client.create(), client.create("/rest/echo")
+    fit, echo = client.create(), client.create("/rest/echo", text="a")
     answer = client.get("/jobs")
     assert answer.headers["content-type"] == "application/xml; charset=utf-8"
     hrefs = [row.get(XLINK + "href") for row in answer.xml]
@@ -196,7 +196,7 @@ def test_the_jobs_of_all_descriptions_are_one_list(site, client):
 
 def test_one_description_can_be_asked_for_by_name(client):
     client.create()
-    echo = client.create("/rest/echo")
+    echo = client.create("/rest/echo", text="a")
     rows = client.get("/jobs?NAME=echo", accept="application/json").json["jobs"]
     assert [row["jobId"] for row in rows] == [echo.rpartition("/")[2]]
     answer = client.get("/jobs?NAME=nope")

@@ -128,7 +128,7 @@ def filled(rule, job):
     """The address with that job in it."""
     values = {"name": "ledger", "job_id": job.rpartition("/")[2], "parameter": "text"}
     values |= {"result_id": "output", "file": "opus.css", "user": ANN, "prefix": "0" * 12}
-    values |= {"code": "opus_000000000000_" + "A" * 43}
+    values |= {"stamp": "0" * 12, "code": "opus_000000000000_" + "A" * 43}
     return re.sub(r"<(\w+)>", lambda match: values[match[1]], rule)
 
 
