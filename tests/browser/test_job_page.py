@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import shutil
@@ -194,6 +195,24 @@ def test_it_can_be_kept_for_longer(site, tab):
     assert f"{kept:%Y-%m-%d %H:%M:%S}" == f"{until_day:%Y-%m-%d} 23:59:59"
 
 
+def test_files_and_long_texts_are_linked(site, tab):
+    long = "y" * 300_000
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="text"\r\n\r\n'
+        + long.encode()
+        + b"\r\n--b--\r\n"
+    )
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    job = site.request("POST", "/rest/say", body=body, headers=kind).location
+    tab.open(job)
+    link = tab.page.get_by_role("link", name="text", exact=True)
+    link.wait_for()
+    assert site.get(link.get_attribute("href")).text == long
+    row = tab.text("[data-parameter-row]")
+    assert "300 kB" in row
+    assert hashlib.sha256(long.encode()).hexdigest() in row
+
+
 # -- results
 
 
@@ -294,6 +313,7 @@ def test_the_code_for_the_same_job_makes_it(site, tab, tmp_path):
     job = site.create("say", {"text": said, "RUNID": "again"}, run=False)
     tab.open(job)
     tab.page.locator("[data-snippets] > summary").click()
+    tab.until(lambda: tab.page.locator("#as-javascript").input_value())
     areas = {
         one: tab.page.locator(f"#as-{one}").input_value()
         for one in ("curl", "python", "javascript")

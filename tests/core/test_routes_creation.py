@@ -301,6 +301,15 @@ def test_a_field_that_nobody_knows_is_no_file_and_leaves_nothing_behind(site, cl
 # -- from a page
 
 
+def test_a_script_of_our_own_page_is_led_to_the_name_that_it_called_us_by(client):
+    """It may not follow to another host, be it only another name of this one."""
+    job = client.post("/rest/fit", form={}, sec_fetch_site="same-origin").location
+    assert job.startswith("/rest/fit/")
+    answer = client.post(f"{job}/phase", form={"PHASE": "RUN"}, sec_fetch_site="same-origin")
+    assert answer.location == job
+    assert client.post("/rest/fit", form={}).location.startswith("http://opus.test/rest/fit/")
+
+
 def test_the_run_button_and_the_create_button_differ_by_a_phase(client):
     form = {"order": "4", "title": "A fit", "note": "", "EXECUTIONDURATION": "", "memory": ""}
     for more, reached in (({}, "PENDING"), ({"PHASE": "RUN"}, "QUEUED")):

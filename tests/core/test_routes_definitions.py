@@ -85,7 +85,7 @@ def test_an_unknown_description_is_404(client, url):
 
 def test_a_form_can_be_filled_in_by_its_address(client):
     page = client.get("/new/fit?ORDER=7&title=%3Cb%3E&RUNID=mine").text
-    assert 'name="order" aria-describedby="in-order-help" value="7"' in page
+    assert 'name="order" aria-describedby="in-order-help in-order-fault" value="7"' in page
     assert 'value="&lt;b&gt;"' in page
     assert 'name="RUNID" maxlength="64" value="mine"' in page
 
@@ -111,6 +111,29 @@ def test_a_field_is_made_for_every_input(client):
     assert '<button class="primary" name="PHASE" value="RUN">' in page
 
 
+def test_what_is_wrong_stands_at_each_field(client):
+    answer = client.post("/rest/fit", form={"order": "x", "weight": "heavy"}, accept=CHROME)
+    assert answer.status == 400
+    for name in ("order", "weight"):
+        said = re.search(rf'<p class="wrong" id="in-{name}-fault"[^>]*>([^<]*)</p>', answer.text)[1]
+        assert said.startswith(name)
+        assert f'<li><a href="#in-{name}">{said}</a></li>' in answer.text
+        control = re.search(rf'<(?:input|select) [^>]*id="in-{name}"[^>]*>', answer.text)[0]
+        assert 'aria-invalid="true"' in control
+    assert answer.text.count('aria-invalid="true"') == 2
+
+
+def test_programs_are_told_what_is_wrong_with_each_input(client):
+    form = {"order": "x", "weight": "heavy", "title": "fine"}
+    said = client.post("/rest/fit", form=form, accept="application/json").json
+    assert said["error"].startswith("order: 'x' is not")
+    assert said["error"].endswith("; also wrong: weight")
+    assert set(said["faults"]) == {"order", "weight"}
+    assert said["faults"]["weight"].startswith("weight cannot be 'heavy'")
+    one = client.post("/rest/fit", form={"order": "x"})
+    assert "also wrong" not in one.text
+
+
 def test_every_field_has_a_label_and_every_id_is_the_only_one(client):
     page = client.get("/new/fit").text
     ids = re.findall(r' id="([^"]+)"', page)
@@ -120,4 +143,4 @@ def test_every_field_has_a_label_and_every_id_is_the_only_one(client):
         identity = re.search(r' id="([^"]+)"', tag)
         assert "aria-label=" in tag or identity[1] in labels
     for described in re.findall(r'aria-describedby="([^"]+)"', page):
-        assert described in ids
+        assert set(described.split()) <= set(ids)

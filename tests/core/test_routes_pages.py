@@ -177,10 +177,34 @@ def test_what_pages_are_made_with_is_named_by_its_content_and_kept(client):
         assert client.get(f"/static/{assets.stamp()}/{file}").status == 404
 
 
+def test_what_a_page_is_made_of_is_no_more_than_it_needs(client):
+    """The budget of the web client: 120 kB for a page, images aside, not compressed."""
+    for address in ("/", "/new/fit", "/rest/fit", client.create()):
+        page = client.get(address, accept=CHROME).text
+        files = re.findall(r'(?:href|src)="(/static/[^"]*\.(?:js|css))"', page)
+        sizes = {one.rpartition("/")[2]: len(client.get(one).body) for one in files}
+        assert sum(sizes.values()) <= 120_000, (address, sizes)
+        named = {
+            other
+            for one in sizes
+            if one.endswith(".js")
+            for other in re.findall(r'^import .* from "./([^"]+)"', text_of(one), re.MULTILINE)
+        }
+        assert named <= set(sizes), "each is asked for at once, and not one after the other"
+
+
+def text_of(file):
+    return assets.content(assets.FILES[file][0], file).decode()
+
+
 def test_every_module_that_another_one_names_is_there():
     """And every file of the folder is one that is served."""
     modules = {name: assets.content(*at[:1], name).decode() for name, at in assets.FILES.items()}
-    named = {one for text in modules.values() for one in re.findall(r'from "./([^"]+)"', text)}
+    named = {
+        one
+        for text in modules.values()
+        for one in re.findall(r'(?:from |import\()"./([^"]+)"', text)
+    }
     assert named <= set(modules)
     static = Path(assets.__file__).parents[1] / "client" / "static"
     assert {one.name for one in static.iterdir()} <= set(modules)

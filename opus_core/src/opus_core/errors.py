@@ -2,6 +2,7 @@
 
     OpusError                     500 fatal
       BadRequest                  400 fatal      malformed, whatever the state
+        BadInput                                 values that a job cannot take, by name
         JdlError                                 a job description that cannot be read
           CannotCarry                            ... or that a format has no words for
       NotAuthenticated            401 fatal
@@ -57,6 +58,16 @@ class BadRequest(OpusError):
     """The request is malformed; repeating it cannot help."""
 
     status = 400
+
+
+class BadInput(BadRequest):
+    """A job cannot take these values: `faults` has a sentence for each input, by its name."""
+
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        first, *others = faults
+        also = f"; also wrong: {', '.join(others)}" if others else ""
+        super().__init__(f"{faults[first]}{also}")
+        self.faults = dict(faults)
 
 
 class JdlError(BadRequest):

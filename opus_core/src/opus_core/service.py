@@ -99,6 +99,7 @@ class JobService:
         self._watcher = watcher
         self._data_dir = data_dir
         self._settings = settings
+        self.fetch_hosts = settings.fetch_hosts
         self._hosts = hosts.parse(settings.fetch_hosts)
         self._limits = limits
         self._anonymous_limits = anonymous_limits or limits

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
@@ -24,7 +25,7 @@ from opus_core.definition import (
     check_file_name,
     result_file,
 )
-from opus_core.errors import BadRequest, NotAllowed
+from opus_core.errors import BadInput, BadRequest, NotAllowed
 from opus_core.forms import Form, Meaning, Meanings
 from opus_core.hosts import Hosts
 from opus_core.job import Parameter, Upload
@@ -111,7 +112,11 @@ def split(
             inputs.append((name, value))
         elif (option := offered.get(name.casefold())) is not None:
             if value:  # a field of a page's form that was left blank
-                once(options, option.name, check_value(option, _short(name, value)))
+                faults: dict[str, str] = {}
+                with _noting(faults, option.name):
+                    once(options, option.name, check_value(option, _short(name, value)))
+                if faults:
+                    raise BadInput(faults)
         elif upper not in _DROPPED:
             raise _unknown(name, definition, (*offered, *CONTROLS))
         else:
@@ -167,17 +172,19 @@ def check_inputs(
     its value, which then has a file without a hash until it has been (`lifecycle.awaited`). A
     `partial` request changes a job: only what it names is answered, nothing is filled in or missed.
 
-    Raises `BadRequest` naming the input and what would be legal; `NotAllowed` for a URL of another
-    host.
+    Raises `BadInput` with what is wrong with each, and would be legal; `BadRequest` for what is no
+    input; `NotAllowed` for a URL of another host.
     """
     texts: dict[str, list[Text]] = {}
     parts = _Parts(uploads, hosts)
+    faults: dict[str, str] = {}
     for name, value in values:
         entry = definition.find(name)
         if isinstance(entry, ParameterDescription):
             texts.setdefault(entry.name, []).append(value)
         elif entry is not None:
-            parts.refer(entry, value)
+            with _noting(faults, entry.name):
+                parts.refer(entry, value)
         elif name.upper() == "UPLOAD":
             for item in _NEXT_UPLOAD.split(_short(name, value)):
                 target, comma, source = item.partition(",")
@@ -190,14 +197,27 @@ def check_inputs(
                 parts.refer(used, source)
         elif name.upper() not in _DROPPED:
             raise _unknown(name, definition)
-    files = parts.assigned(definition)
+    files = parts.assigned(definition) if not faults else {}
     found: list[Parameter] = []
     for entry in definition.inputs():
-        if isinstance(entry, UsedDescription):
-            found += _files(entry, files.get(entry.name, []), partial=partial)
-        elif not partial or entry.name in texts:
-            found += _texts(entry, texts.get(entry.name, []), partial=partial)
+        with _noting(faults, entry.name):
+            if isinstance(entry, UsedDescription):
+                found += _files(entry, files.get(entry.name, []), partial=partial)
+            elif not partial or entry.name in texts:
+                found += _texts(entry, texts.get(entry.name, []), partial=partial)
+    if faults:
+        raise BadInput(faults)
     return tuple(found)
+
+
+@contextmanager
+def _noting(faults: dict[str, str], name: str) -> Iterator[None]:
+    """Go on with the next input where one is wrong: whoever fills in a form wants to hear of all.
+    What was wrong first is most often why the rest is."""
+    try:
+        yield
+    except BadRequest as error:
+        faults.setdefault(name, error.sentence)
 
 
 class _Parts:

@@ -19,7 +19,17 @@ FILES: Final = {
     **{
         f"{name}.js": (_CLIENT, _MODULE)
         for name in (
-            *("csv", "fill", "fits", "job_list", "job_page", "live", "live_note", "log_view"),
+            *(
+                "csv",
+                "fill",
+                "fits",
+                "job_form",
+                "job_list",
+                "job_page",
+                "live",
+                "live_note",
+                "log_view",
+            ),
             *("previews", "selection", "snippets", "uws_manager", "votable"),
         )
     },

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -59,6 +59,8 @@ class Field:
     minimum: str | None = None
     maximum: str | None = None
     accept: str = ""  # the media type of a file
+    hosts: str = ""  # of a file: from where it may be fetched, in words; empty: from nowhere
+    fault: str = ""  # what is wrong with what was given
 
     @property
     def value(self) -> str:
@@ -66,26 +68,34 @@ class Field:
         return self.values[0] if self.values else ""
 
 
-def fields(definition: JobDefinition, given: Iterable[tuple[str, str]]) -> list[Field]:
-    """A field for each input; `given` values come before defaults."""
+def fields(
+    definition: JobDefinition,
+    given: Iterable[tuple[str, str]],
+    hosts: Sequence[str],
+    faults: Mapping[str, str],
+) -> list[Field]:
+    """A field for each input; `given` values come before defaults, and the addresses of files among
+    them count where there are `hosts` to fetch from. `faults`: what is wrong, by name."""
     pairs = list(given)
-    return [
-        _file(entry)
+    found = [
+        _file(entry, _of(pairs, entry.name), hosts)
         if isinstance(entry, UsedDescription)
         else _field(entry, _of(pairs, entry.name))
         for entry in definition.inputs()
     ]
+    return [replace(one, fault=faults.get(one.name, "")) for one in found]
 
 
 def option_fields(
     options: Sequence[ParameterDescription],
     definition: JobDefinition,
     given: Iterable[tuple[str, str]],
+    faults: Mapping[str, str],
 ) -> list[Field]:
     """A field for each option of the manager that the description has not set."""
     pairs = list(given)
     return [
-        _field(one, _of(pairs, one.name))
+        replace(_field(one, _of(pairs, one.name)), fault=faults.get(one.name, ""))
         for one in options
         if one.name not in definition.options and definition.find(one.name) is None
     ]
@@ -123,17 +133,22 @@ def _field(entry: ParameterDescription, given: tuple[str, ...]) -> Field:
     )
 
 
-def _file(entry: UsedDescription) -> Field:
+def _file(entry: UsedDescription, given: tuple[str, ...], hosts: Sequence[str]) -> Field:
     several = entry.multiplicity.strip() not in _ONE
     return Field(
         name=entry.name,
         kind=Kind.FILE,
-        values=(),
+        values=given if hosts else (),
         help=entry.description,
         hint=entry.content_type,
+        hosts=_words(hosts),
         required=entry.required,
         several=several,
     )
+
+
+def _words(hosts: Sequence[str]) -> str:
+    return "any public address" if "public" in hosts else ", ".join(hosts)
 
 
 def _kind(entry: ParameterDescription, values: Sequence[str]) -> Kind:

@@ -56,31 +56,28 @@ def catalogue(frame: Frame, definitions: Sequence[JobDefinition]) -> str:
     return render("catalogue.html", frame, definitions=definitions)
 
 
-def form(
-    frame: Frame,
-    definition: JobDefinition,
-    fields: Sequence[Field],
-    options: Sequence[Field],
-    *,
-    run_id: str = "",
-    execution_duration: str = "",
-    fault: str = "",
-    lost: Sequence[str] = (),
-    again: Job | None = None,
-) -> str:
-    """A form for a new job; `lost` names what has to be given once more."""
-    return render(
-        "form.html",
-        frame,
-        definition=definition,
-        fields=fields,
-        options=options,
-        run_id=run_id,
-        execution_duration=execution_duration,
-        fault=fault,
-        lost=lost,
-        again=again,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """A form for a new job, and what was filled in before."""
+
+    fields: Sequence[Field]
+    options: Sequence[Field]
+    run_id: str = ""
+    execution_duration: str = ""
+    fault: str = ""  # why what was sent makes no job
+    lost: Sequence[str] = ()  # has to be given once more
+    again: Job | None = None  # whose values they are
+    most: int = 0  # [byte] of a file
+
+    @property
+    def wrong(self) -> list[Field]:
+        """The fields that something is wrong with."""
+        return [one for one in (*self.fields, *self.options) if one.fault]
+
+
+def form(frame: Frame, definition: JobDefinition, filled: Filled) -> str:
+    """A form for a new job."""
+    return render("form.html", frame, definition=definition, form=filled)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

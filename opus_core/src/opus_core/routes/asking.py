@@ -51,6 +51,12 @@ class Asked:
         return Urls(root(self.parts, self.environ))
 
     @property
+    def ways(self) -> Urls:
+        """Addresses for Location: for scripts of our own pages without scheme and host, since they
+        may not follow to another host, be it only another name of this one."""
+        return self.links if self.header("Sec-Fetch-Site") == "same-origin" else self.urls
+
+    @property
     def links(self) -> Urls:
         """The same without scheme and host, for links within pages."""
         return Urls(urlsplit(self.urls.root).path)

@@ -21,7 +21,7 @@ from opus_core.definition import (
     UsedDescription,
 )
 from opus_core.definitions import Published
-from opus_core.errors import BadRequest, JobExists, NotAllowed, OpusError
+from opus_core.errors import BadInput, BadRequest, JobExists, NotAllowed, OpusError
 from opus_core.forms import Form, Meaning, Meanings, Values, read_form
 from opus_core.job import Job, Phase, Upload
 from opus_core.routes import pages
@@ -39,7 +39,7 @@ def create(asked: Asked, name: str) -> bottle.HTTPResponse:
     made = make(asked, published, jobs.new_id())
     if isinstance(made, bottle.HTTPResponse):
         return made
-    return see_other(asked.urls.job(name, made.id))
+    return see_other(asked.ways.job(name, made.id))
 
 
 def admitted(asked: Asked, name: str) -> Published:
@@ -89,7 +89,10 @@ def _form_again(
     lost = [upload.name for _, upload in form.uploads]
     lost += [name for name, value in form.values if isinstance(value, LongText)]
     given = tuple((name, value) for name, value in form.values if isinstance(value, str))
-    return pages.form(asked, published, given, fault=error.sentence, lost=lost, status=400)
+    faults = error.faults if isinstance(error, BadInput) else {}
+    return pages.form(
+        asked, published, given, fault=error.sentence, faults=faults, lost=lost, status=400
+    )
 
 
 def without_blanks(values: Values, definition: JobDefinition) -> Values:

@@ -49,7 +49,7 @@ def get_form_again(asked: Asked, name: str, job_id: str) -> bottle.HTTPResponse:
 
 
 def _values(job: Job) -> tuple[tuple[str, str], ...]:
-    values = [(one.name, one.value) for one in job.parameters if one.upload is None]
+    values = [(one.name, one.value) for one in job.parameters if one.upload is None or one.value]
     values += job.options.items()
     values.append(("EXECUTIONDURATION", str(job.execution_duration)))
     if job.run_id is not None:

@@ -36,6 +36,7 @@ def form(
     given: Pairs,
     *,
     fault: str = "",
+    faults: Mapping[str, str] | None = None,
     lost: Sequence[str] = (),
     again: Job | None = None,
     status: int = 200,
@@ -45,17 +46,18 @@ def form(
         asked.turn.take()
     definition = published.definition
     values = {key.upper(): value for key, value in given}
-    text = html.form(
-        frame(asked, notices=vosi.faults(asked.parts)),
-        definition,
-        fields(definition, given),
-        option_fields(asked.parts.service.run_options, definition, given),
+    service = asked.parts.service
+    filled = html.Filled(
+        fields=fields(definition, given, service.fetch_hosts, faults or {}),
+        options=option_fields(service.run_options, definition, given, faults or {}),
         run_id=values.get("RUNID", ""),
         execution_duration=values.get("EXECUTIONDURATION", ""),
         fault=fault,
         lost=lost,
         again=again,
+        most=asked.parts.limits.max_file,
     )
+    text = html.form(frame(asked, notices=vosi.faults(asked.parts)), definition, filled)
     return page(asked, text, status=status)
 
 

@@ -16,7 +16,7 @@ import bottle
 
 from opus_core import job as jobs
 from opus_core.auth.sessions import COOKIE, COOKIE_IN_PLAIN
-from opus_core.errors import NotAuthenticated, OpusError
+from opus_core.errors import BadInput, NotAuthenticated, OpusError
 from opus_core.render import html
 from opus_core.render.negotiate import Format, choose
 from opus_core.render.urls import Urls
@@ -68,7 +68,7 @@ def reply(
 
 
 def see_other(url: str) -> bottle.HTTPResponse:
-    """303 with an absolute Location."""
+    """303, with the address as it is given."""
     return reply("", TEXT, status=303, headers={"Location": url})
 
 
@@ -132,6 +132,7 @@ def refusal(
     """
     headers = dict(extra or {})
     trace = ""
+    faults = error.faults if isinstance(error, BadInput) else {}
     if isinstance(error, OpusError):
         status, sentence = error.status, error.sentence
         if status >= 500:  # about us; what is wrong with a request quotes what was sent
@@ -158,7 +159,7 @@ def refusal(
         )
         if parts.debug:
             trace = "".join(traceback.format_exception(error))
-    return _said(parts, environ, status, sentence, trace, headers)
+    return _said(parts, environ, status, sentence, faults, trace, headers)
 
 
 def _challenge(environ: Mapping[str, Any]) -> str:
@@ -186,12 +187,15 @@ def _said(
     environ: Mapping[str, Any],
     status: int,
     sentence: str,
+    faults: Mapping[str, str],
     trace: str,
     headers: Mapping[str, str],
 ) -> bottle.HTTPResponse:
     wanted = choose(str(environ.get("HTTP_ACCEPT", "")), _ERROR_FORMATS)
     if wanted is Format.JSON:
         content: dict[str, Any] = {"status": status, "error": sentence}
+        if faults:
+            content["faults"] = faults
         if trace:
             content["trace"] = trace
         body = json.dumps(content, indent=1) + "\n"

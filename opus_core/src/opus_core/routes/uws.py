@@ -75,7 +75,7 @@ def post_job(asked: Asked, name: str, job_id: str) -> bottle.HTTPResponse:
 def delete_job(asked: Asked, name: str, job_id: str) -> bottle.HTTPResponse:
     """303 to the list (UWS 1.1 section 2.2.3.2)."""
     asked.parts.service.delete(asked.user, name, check_id(job_id))
-    return see_other(asked.urls.jobs(name) + _AFTER_DELETE)
+    return see_other(asked.ways.jobs(name) + _AFTER_DELETE)
 
 
 def _change(asked: Asked, name: str, job_id: str, *needed: str) -> bottle.HTTPResponse:
@@ -111,7 +111,7 @@ def _changed(asked: Asked, job: Job, form: Form, needed: Sequence[str]) -> bottl
         service.run(asked.user, name, job.id)
     if controls.phase == "ABORT":
         service.abort(asked.user, name, job.id)
-    return see_other(asked.urls.job(name, job.id))
+    return see_other(asked.ways.job(name, job.id))
 
 
 # -- its children
@@ -188,7 +188,7 @@ def put_parameter(asked: Asked, name: str, job_id: str, parameter: str) -> bottl
         raise NotFound(f"{name} has no parameter {parameter[:64]!r}")
     with changing(asked, job) as store:
         service.set_parameters(asked.user, name, job.id, read_value(asked, store, entry))
-    return see_other(asked.urls.job(name, job.id))
+    return see_other(asked.ways.job(name, job.id))
 
 
 def get_results(asked: Asked, name: str, job_id: str) -> bottle.HTTPResponse:

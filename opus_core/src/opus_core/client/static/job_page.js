@@ -126,6 +126,7 @@ export class JobPage {
     }
     this.#info(jobInfo);
     this.#outputs();
+    this.#snippets();
   }
 
   #lengths() {
@@ -338,6 +339,7 @@ export class JobPage {
   // -- as code
 
   #snippets() {
+    if (!this.#job || !this.#one("[data-snippets]").open) return;
     const { parameters, runId } = this.#job;
     const values = parameters.filter(({ byReference }) => !byReference).map(({ id, value }) => [id, value]);
     const files = parameters.filter(({ byReference }) => byReference).map(({ id, file }) => [id, file || id]);
@@ -345,7 +347,8 @@ export class JobPage {
     const url = this.#client.url;
     const code = snippets({ url, library: this.#library, values, files, token: this.#token });
     for (const [language, text] of Object.entries(code)) {
-      this.#one(`[data-snippet="${language}"] textarea`).value = text;
+      const area = this.#one(`[data-snippet="${language}"] textarea`);
+      if (area.value !== text) area.value = text; // somebody may have marked some of it
     }
   }
 

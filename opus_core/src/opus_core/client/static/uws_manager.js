@@ -1,7 +1,5 @@
 /** Starts what a page has of job lists and jobs; all they need to know stands in its attributes. */
 
-import { JobList } from "./job_list.js";
-import { JobPage } from "./job_page.js";
 import { Live } from "./live.js";
 import { noteLive } from "./live_note.js";
 import { UwsClient } from "./uwsLib.js";
@@ -20,7 +18,8 @@ function follow({ dataset: { changes, seq } }, note) {
   return live;
 }
 
-function startList(element) {
+async function startList(element) {
+  const { JobList } = await import("./job_list.js");
   const { list, jobs, page, others } = element.dataset;
   const clients = new Map();
   const clientOf = (name) => {
@@ -37,7 +36,8 @@ function startList(element) {
   shown.read();
 }
 
-function startJob(element) {
+async function startJob(element) {
+  const { JobPage } = await import("./job_page.js");
   const { list, id, token, library } = element.dataset;
   const shown = new JobPage(element, {
     client: new UwsClient(list, OPTIONS),

@@ -121,6 +121,8 @@ export class UwsError extends Error {
   body: string;
   /** [s] after which the server wants to be asked again. */
   retryAfter: number | null;
+  /** Of an OPUS whose JSON is read: a sentence for each input that is wrong, by its name. */
+  faults: Record<string, string>;
 }
 
 export interface Options {
@@ -160,6 +162,8 @@ export interface CreateOptions extends Abortable {
   run?: boolean;
   /** By the names of the parameters; sent as multipart/form-data. */
   files?: Record<string, Blob | Blob[]> | null;
+  /** An OPUS makes one job of all requests with the same key and content (`Idempotency-Key`). */
+  key?: string;
   /** Told while a browser sends; elsewhere nobody can know. `total` is null if it is not known. */
   onProgress?: (progress: { loaded: number; total: number | null }) => void;
 }

@@ -48,6 +48,7 @@ export class UwsError extends Error {
     this.url = url;
     this.body = body;
     this.retryAfter = retryAfter;
+    this.faults = faultsOf(body);
   }
 }
 
@@ -394,6 +395,15 @@ function errorOfJson(body) {
   }
 }
 
+/** What an OPUS says of each input that is wrong, in JSON. */
+function faultsOf(body) {
+  try {
+    return isJson(body) ? (JSON.parse(body).faults ?? {}) : {};
+  } catch {
+    return {};
+  }
+}
+
 /** The targets of a Link header (RFC 8288), by relation. */
 function linksOf(header, base) {
   const links = {};
@@ -475,11 +485,12 @@ export class UwsClient {
 
   // -- one job
 
-  async create(parameters = {}, { run = false, files = null, signal, onProgress } = {}) {
+  async create(parameters = {}, { run = false, files = null, key, signal, onProgress } = {}) {
     const form = serialiseParameters(parameters);
     if (run) form.append("PHASE", "RUN");
     const sent = files ? multipart(form, files) : form;
-    const response = await this.#ask(this.url, { method: "POST", body: sent, signal, onProgress });
+    const headers = key ? { "Idempotency-Key": key } : {};
+    const response = await this.#ask(this.url, { method: "POST", body: sent, headers, signal, onProgress });
     const job = await this.#read(response, parseJob);
     // A service of UWS 1.0 may have taken PHASE for a parameter of its own.
     return run && job.phase === "PENDING" ? this.run(job.jobId, { signal }) : job;
