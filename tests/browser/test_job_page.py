@@ -107,6 +107,25 @@ def test_a_job_is_followed_from_its_start_to_its_end(site, tab):
     tab.until(lambda: tab.texts("[data-results] pre") == ["hello"])
 
 
+@pytest.mark.parametrize("listed", ["true", "false"])
+def test_a_job_of_nobody_is_followed_even_where_no_list_has_it(tmp_path, tab, listed):
+    auth = f"anonymous = true\nanonymous_list = {listed}"
+    with say_site(tmp_path / "site", free_port(), auth) as site:
+        site.serve()
+        job = site.create("say", {"seconds": "1"}, run=False)
+        tab.open(job)
+        until(tab, "PENDING")
+        asked = []
+        tab.page.on("request", lambda one: asked.append(one.url))
+        tab.page.wait_for_timeout(1000)
+        site.post(f"{job}/phase", {"PHASE": "RUN"})
+        began = datetime.now()
+        until(tab, "EXECUTING")
+        until(tab, COMPLETED)
+        assert datetime.now() - began < timedelta(seconds=6), "at once, and not when asked again"
+        assert any("/changes" in one for one in asked) == (listed == "true")
+
+
 def test_a_job_can_be_aborted(site, tab):
     job = site.create("say", {"seconds": "60"})
     tab.open(job)

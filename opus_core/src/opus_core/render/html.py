@@ -96,8 +96,9 @@ def job_list(frame: Frame, listing: Listing) -> str:
     return render("list.html", frame, listing=listing, phases=list(Phase))
 
 
-def job(frame: Frame, value: Job, definition: JobDefinition, seq: int) -> str:
-    """The page of a job; what `/changes` tells from `seq` on is news."""
+def job(frame: Frame, value: Job, definition: JobDefinition, seq: int | None) -> str:
+    """The page of a job; what `/changes` tells from `seq` on is news. None: it tells the reader
+    nothing of this job."""
     return render("job.html", frame, job=value, definition=definition, seq=seq)
 
 

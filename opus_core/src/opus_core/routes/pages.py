@@ -68,10 +68,15 @@ def job_list(asked: Asked, name: str | None, *, withdrawn: bool = False) -> bott
         name=name,
         names=[one.definition.name for one in shown(asked)] if name is None else (),
         withdrawn=withdrawn,
-        unlisted=user.anonymous and not parts.policy.anonymous_list,
+        unlisted=_is_unlisted(asked),
         seq=parts.service.changes(user, -1, 0).seq,
     )
     return page(asked, html.job_list(frame(asked, notices=vosi.faults(parts)), listing))
+
+
+def _is_unlisted(asked: Asked) -> bool:
+    """Whether no list, and no news, tells the reader of their own jobs."""
+    return asked.user.anonymous and not asked.parts.policy.anonymous_list
 
 
 def shown(asked: Asked) -> list[Published]:
@@ -83,9 +88,10 @@ def shown(asked: Asked) -> list[Published]:
 
 def job(asked: Asked, value: Job) -> bottle.HTTPResponse:
     """The page of a job, which reads what changes of it by itself."""
-    parts = asked.parts
+    parts, user = asked.parts, asked.user
     notices = vosi.faults(parts) if value.needs_supervisor else []
-    seq = parts.service.changes(asked.user, -1, 0).seq
+    told = value.owner == user.name and not _is_unlisted(asked)
+    seq = parts.service.changes(user, -1, 0).seq if told else None
     around = frame(asked, notices=notices)
     return page(asked, html.job(around, value, _definition(asked, value), seq))
 

@@ -10,8 +10,10 @@ import { LogView } from "./log_view.js";
 import { kindOf, showPreview } from "./previews.js";
 import { snippets } from "./snippets.js";
 
-const OFTEN = 3000; // [ms] between readings of a job that runs: what it says of itself is no change
-const RARELY = 10_000; // [ms] between those of one that waits
+const OFTEN = 3000; // [ms]
+const RARELY = 10_000; // [ms]
+// Between readings: what a running job says of itself is no change that anybody is told of.
+const PAUSES = { EXECUTING: OFTEN, PENDING: 3 * RARELY };
 const LOGS = 1500; // [ms]
 const OPEN = 3; // results that are shown without asking
 const SMALL = 1_000_000; // [byte] of those
@@ -27,8 +29,12 @@ export class JobPage {
   #token;
   #library;
   #job = null;
+  #live;
   #reading = false;
-  #again = null; // of the next reading
+  #now = false; // somebody wants it to be read at once
+  #wake = null; // ends a pause
+  #held = null; // AbortController of what is being asked
+  #gone = false;
   #logs = new Map(); // views by the names of the outputs
   #followed = new Set(); // names of outputs
   #given = ""; // parameters as they are shown
@@ -42,6 +48,7 @@ export class JobPage {
     this.#root = root;
     this.#client = client;
     this.#id = id;
+    this.#live = live;
     this.#token = token;
     this.#library = library;
     root.addEventListener("click", ({ target }) => this.#click(target.closest("button")?.dataset.do, target));
@@ -49,7 +56,7 @@ export class JobPage {
     document.addEventListener("visibilitychange", () => document.hidden || this.read());
     live?.addEventListener("changes", ({ detail }) => {
       const mine = detail.filter(({ jobId }) => jobId === id);
-      if (mine.some(({ phase }) => phase === null)) fill(root, { gone: true });
+      if (mine.some(({ phase }) => phase === null)) this.#lose();
       else if (mine.length) this.read();
     });
     live?.addEventListener("reset", () => this.read());
@@ -66,21 +73,61 @@ export class JobPage {
 
   // -- reading
 
-  async read() {
-    if (this.#reading) return;
+  /** Read the job now; and go on as long as it may change. */
+  read() {
+    this.#now = true;
+    this.#wake?.();
+    this.#held?.abort();
+    if (!this.#reading) this.#readOn();
+  }
+
+  async #readOn() {
     this.#reading = true;
-    clearTimeout(this.#again);
-    try {
-      this.#show(await this.#client.job(this.#id));
-      this.#fault(null);
-    } catch (error) {
-      if (error.status === 404) fill(this.#root, { gone: true });
-      else this.#fault(error);
+    while (this.#now || this.#mayChange()) {
+      const phase = this.#job?.phase;
+      const pause = PAUSES[phase] ?? RARELY;
+      // Where nobody tells of changes, the server is asked to hold its answer back for one.
+      const holds = !this.#now && !this.#live;
+      if (!this.#now && !holds) await this.#rest(pause);
+      this.#now = false;
+      const began = Date.now();
+      await this.#readOnce(holds ? { wait: pause / 1000, phase } : {});
+      const refused = holds && this.#job?.phase === phase && Date.now() - began < OFTEN / 2;
+      if (refused && !this.#now) await this.#rest(pause);
     }
     this.#reading = false;
-    const { phase } = this.#job ?? {};
-    if (document.hidden || (phase && !ACTIVE.includes(phase))) return;
-    this.#again = setTimeout(() => this.read(), phase === "EXECUTING" ? OFTEN : RARELY);
+  }
+
+  #mayChange() {
+    return !document.hidden && !this.#gone && !FINAL.includes(this.#job?.phase);
+  }
+
+  async #readOnce(options) {
+    this.#held = new AbortController();
+    const { signal } = this.#held;
+    try {
+      this.#show(await this.#client.job(this.#id, { ...options, signal }));
+      this.#fault(null);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error.status === 404) this.#lose();
+      else this.#fault(error);
+    }
+  }
+
+  #rest(milliseconds) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #lose() {
+    this.#gone = true;
+    fill(this.#root, { gone: true, runs: false, aborts: false });
   }
 
   #fault(error) {
