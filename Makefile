@@ -34,6 +34,7 @@ test: .venv-test/stamp ## run all tests; TOXENV=core,docs runs some
 	@.venv-test/bin/tox run
 
 bench: .venv/stamp ## measure what is promised; BENCH="--help" says what else there is
+	@.venv/bin/python -c 'import playwright' 2>/dev/null || .venv/bin/python -m pip install -q 'playwright>=1.65'
 	@.venv/bin/python -m benchmarks $(BENCH)
 
 # Both run, whatever the first one shows.

@@ -11,6 +11,7 @@ from benchmarks.figure import Failed, Figure
 GROUPS = (
     "requests",
     "lists",
+    "pages",
     "jobs",
     "waits",
     "files",

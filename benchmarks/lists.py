@@ -50,8 +50,8 @@ def figures(quick: bool) -> Iterator[Figure]:
     """The short lists of a small and of a large site in turns; then the whole list."""
     count = LARGE // 10 if quick else LARGE
     with new_site(**_IDLE) as small, new_site(**_IDLE) as large:
-        _fill(small, SMALL)
-        _fill(large, count)
+        fill(small, SMALL)
+        fill(large, count)
         with small.serve(), large.serve():
             yield from _short(small, large, count)
         with large.serve() as pid:
@@ -60,7 +60,7 @@ def figures(quick: bool) -> Iterator[Figure]:
             yield _slow_readers(large)
 
 
-def _fill(site: Site, count: int) -> None:
+def fill(site: Site, count: int) -> None:
     """Store that many jobs through the storage itself."""
     command = [sys.executable, "-c", _FILL, str(site.config), str(count), str(SHOWN)]
     done = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, check=False)
