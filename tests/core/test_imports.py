@@ -30,6 +30,7 @@ LINES = (
         "unsent",
         "pacing",
         "fetching",
+        "notation",
     ),
     ("access", "config", "controls", "heavy", "intake", "drafts", "offers", "validation"),
     ("plugins", "definitions", "wrapper", "lifecycle", "datadir", "logs"),

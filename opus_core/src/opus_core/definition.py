@@ -178,55 +178,90 @@ def check_file_name(name: str) -> str:
 
 
 def check_definition(definition: JobDefinition) -> JobDefinition:
-    """Whether a description may be published; `BadRequest` names the first thing that is wrong.
+    """Whether a description may be published; `BadRequest` names the first thing that is wrong."""
+    for _, sentence in faults_of(definition):
+        raise BadRequest(sentence)
+    return definition
+
+
+def faults_of(definition: JobDefinition) -> Iterator[tuple[str, str]]:
+    """What keeps a description from being published: where it stands (`parameters.0.name`), and a
+    sentence.
 
     Names of inputs are unique without regard to case (DALI 1.1 section 3.1), reserved names are
     refused, and every result has a safe file name: its own or that of the parameter it shares
     its name with.
     """
-    if check_name(definition.name) in TAKEN_NAMES:
-        raise BadRequest(
+    try:
+        check_name(definition.name)
+    except BadRequest as error:
+        yield "name", error.sentence
+    if definition.name in TAKEN_NAMES:
+        yield (
+            "name",
             f"a job cannot be called {definition.name!r}: the server answers for itself at that"
-            " address; give it another name"
+            " address; give it another name",
         )
-    seen: dict[str, str] = {}
-    for entry in definition.inputs():
-        if not INPUT_NAME.fullmatch(entry.name):
-            raise BadRequest(
-                f"{entry.name!r} cannot be the name of a parameter: use letters, digits, '_', '.',"
-                " ':' and '-', 128 at most"
-            )
-        if reserved(entry.name):
-            raise BadRequest(
-                f"a parameter cannot be called {entry.name!r}, which has a meaning of its own;"
-                " give it another name"
-            )
-        if entry.name.casefold() in seen:
-            raise BadRequest(
-                f"two inputs are called {entry.name!r} and {seen[entry.name.casefold()]!r};"
-                " names are not case-sensitive, so give one of them another name"
-            )
-        seen[entry.name.casefold()] = entry.name
-    results: set[str] = set()
-    files: set[str] = set()
-    for result in definition.generated:
-        if not INPUT_NAME.fullmatch(result.name) or reserved(result.name):
-            raise BadRequest(f"a result cannot be called {result.name!r}; give it another name")
-        if result.name.casefold() in results:
-            raise BadRequest(f"two results are called {result.name!r}; give one another name")
-        results.add(result.name.casefold())
-        default = result_file(definition, result, {})
-        check_file_name(default)
-        if default in files:
-            raise BadRequest(f"two results write {default!r}; give one another file name")
-        files.add(default)
-    for what, seconds in (
-        ("execution duration", definition.execution_duration),
-        ("quote", definition.quote),
+    yield from _faults_of_inputs(definition)
+    yield from _faults_of_results(definition)
+    for place, what, seconds in (
+        ("execution_duration", "execution duration", definition.execution_duration),
+        ("quote", "quote", definition.quote),
     ):
         if seconds is not None and not 0 <= seconds <= 2**31 - 1:
-            raise BadRequest(f"the {what} of {seconds} s is not within 0 and {2**31 - 1}")
-    return definition
+            yield place, f"the {what} of {seconds} s is not within 0 and {2**31 - 1}"
+
+
+def _faults_of_inputs(definition: JobDefinition) -> Iterator[tuple[str, str]]:
+    names = [(f"parameters.{n}.name", one.name) for n, one in enumerate(definition.parameters)]
+    names += [(f"used.{n}.name", one.name) for n, one in enumerate(definition.used)]
+    seen: dict[str, str] = {}
+    for place, name in names:
+        if not INPUT_NAME.fullmatch(name):
+            yield (
+                place,
+                f"{name!r} cannot be the name of a parameter: use letters, digits, '_', '.', ':'"
+                " and '-', 128 at most",
+            )
+        if reserved(name):
+            yield (
+                place,
+                f"a parameter cannot be called {name!r}, which has a meaning of its own; give it"
+                " another name",
+            )
+        if name.casefold() in seen:
+            yield (
+                place,
+                f"two inputs are called {name!r} and {seen[name.casefold()]!r}; names are not"
+                " case-sensitive, so give one of them another name",
+            )
+        seen[name.casefold()] = name
+
+
+def _faults_of_results(definition: JobDefinition) -> Iterator[tuple[str, str]]:
+    results: set[str] = set()
+    files: set[str] = set()
+    for number, result in enumerate(definition.generated):
+        place = f"generated.{number}"
+        if not INPUT_NAME.fullmatch(result.name) or reserved(result.name):
+            yield (
+                f"{place}.name",
+                f"a result cannot be called {result.name!r}; give it another name",
+            )
+        if result.name.casefold() in results:
+            yield f"{place}.name", f"two results are called {result.name!r}; give one another name"
+        results.add(result.name.casefold())
+        default = result_file(definition, result, {})
+        try:
+            check_file_name(default)
+        except BadRequest as error:
+            yield f"{place}.default", error.sentence
+        if default in files:
+            yield (
+                f"{place}.default",
+                f"two results write {default!r}; give one another file name",
+            )
+        files.add(default)
 
 
 def result_file(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
 from types import MappingProxyType
@@ -285,13 +285,25 @@ def _limit(entry: ParameterDescription, text: str | None) -> Value | None:
 def check_limits(definition: JobDefinition) -> JobDefinition:
     """Whether all minima and maxima of a description can be held; `BadRequest` names the first
     that cannot. Asked when it is published, so that no job has to find out."""
-    for entry in definition.parameters:
-        low, high = limits(entry)
-        if low is not None and high is not None and not low <= high:  # type: ignore[operator]
-            raise BadRequest(
-                f"{entry.name} cannot be {entry.minimum} at least and {entry.maximum} at most"
-            )
+    for _, sentence in faults_of_limits(definition):
+        raise BadRequest(sentence)
     return definition
+
+
+def faults_of_limits(definition: JobDefinition) -> Iterator[tuple[str, str]]:
+    """The same: where each stands (`parameters.0.minimum`), and a sentence."""
+    for number, entry in enumerate(definition.parameters):
+        place = f"parameters.{number}"
+        try:
+            low, high = limits(entry)
+        except BadRequest as error:
+            yield f"{place}.minimum", error.sentence
+            continue
+        if low is not None and high is not None and not low <= high:  # type: ignore[operator]
+            yield (
+                f"{place}.minimum",
+                f"{entry.name} cannot be {entry.minimum} at least and {entry.maximum} at most",
+            )
 
 
 def _encodes(text: str) -> bool:
