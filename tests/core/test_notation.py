@@ -15,7 +15,6 @@ from opus_core.testing import strategies
 @given(strategies.definitions())
 def test_what_is_written_comes_back(definition):
     data = json.dumps(asdict(definition)).encode()
-    assert notation.recognises(data)
     assert notation.loads(data, definition.name) == definition
 
 

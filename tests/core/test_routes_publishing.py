@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from core import wsgi
-from core.wsgi import FIT
+from core.wsgi import CHROME, FIT
 from json_jdl import JsonJdl
+from opus_core.backends import User
 
 NO_NAMES = ["..", "../sleep", "a%2f..%2fb", ".hidden", "a b", "x" * 300, "-x"]
 EVE, FAY, BOB, ANN = "eve", "fay", "bob", "ann"  # two publishers, an admin, and somebody
@@ -188,3 +189,88 @@ def test_a_token_for_jobs_does_nothing_to_descriptions(site):
     client = site.client(HTTP_AUTHORIZATION=f"Bearer {token}")
     assert put(client).status == 200
     assert client.post("/jdl/scan/publish").status == 403  # as an admin it was not made to act
+
+
+# -- the editor's side
+
+
+def keep(client, name="scan", **content):
+    return client("PUT", f"/jdl/{name}/draft", form={"JSON": json.dumps(content)})
+
+
+def test_a_draft_can_be_kept_in_json_as_it_is_answered(users):
+    content = {"description": "Scans", "script": "true\n", "parameters": [{"name": "depth"}]}
+    saved = keep(users[EVE], **content)
+    assert saved.status == 200, saved.text
+    again = users[EVE]("PUT", "/jdl/scan/draft", form={"JSON": saved.text})
+    assert again.json == saved.json
+    assert users[EVE].get("/jdl/scan/draft").json["parameters"][0]["name"] == "depth"
+
+
+def test_what_is_wrong_in_json_is_told_where_it_stands(users):
+    refused = users[EVE](
+        "PUT",
+        "/jdl/scan/draft",
+        form={"JSON": json.dumps({"parameters": [{"name": 1}], "colour": "red"})},
+        accept="application/json",
+    )
+    assert refused.status == 400
+    assert set(refused.json["faults"]) == {"parameters.0.name", "colour"}
+    assert users[EVE].get("/jdl/scan/draft").status == 404
+
+
+def test_a_draft_is_given_out_in_an_installed_format(users):
+    keep(users[EVE], script="true\n", description="Scans")
+    answer = users[EVE].get("/jdl/scan/draft?FORMAT=json")
+    assert 'filename="scan.json"' in answer.headers["content-disposition"]
+    assert JsonJdl(None).loads(answer.body, {"script": b"true\n"}).description == "Scans"
+    assert users[EVE].get("/jdl/scan/draft?FORMAT=cobol").status == 404
+
+
+def test_a_draft_can_be_put_before_whoever_may_publish(site, users):
+    assert users[EVE].post("/jdl/scan/draft/request").status == 404
+    put(users[EVE])
+    put(users[FAY], "other")
+    assert users[EVE].post("/jdl/scan/draft/request").status == 204
+    assert users[FAY].post("/jdl/other/draft/request").status == 204
+    wishes = site.parts.publishing.wishes
+    user = {name: User(name=name, roles=frozenset({ROLES[name]})) for name in (EVE, FAY, BOB)}
+    assert [one.name for one in wishes(user[EVE])] == ["scan"]
+    assert [one.name for one in wishes(user[BOB])] == ["scan", "other"]
+    assert "/edit/scan?AUTHOR=eve" in users[BOB].get("/edit").text
+    assert "/edit/other" not in users[EVE].get("/edit").text
+    users[BOB].post("/jdl/scan/publish", form={"AUTHOR": EVE})
+    users[FAY]("DELETE", "/jdl/other/draft")
+    assert wishes(user[BOB]) == []
+
+
+def test_versions_are_told_and_compared(users):
+    for script in ("echo 1\n", "echo 2\n"):
+        put(users[BOB], script=script)
+        users[BOB].post("/jdl/scan/publish")
+    told = users[EVE].get("/jdl/scan/versions").json["versions"]
+    assert [(one["number"], one["author"]) for one in told] == [(1, BOB), (2, BOB)]
+    assert users[EVE].get("/jdl/scan/versions?NUMBER=1").json["script"] == "echo 1\n"
+    assert users[EVE].get("/jdl/scan/versions?NUMBER=7").status == 404
+    page = users[EVE].get("/edit/scan/versions?FROM=1&TO=2").text
+    assert '<div class="old">-echo 1</div>\n<div class="new">+echo 2</div>' in page
+    assert "They say the same." in users[EVE].get("/edit/scan/versions?FROM=2&TO=2").text
+    assert users[EVE].get("/edit/scan/versions?FROM=x").status == 400
+    assert users[EVE].get("/edit/nope/versions").status == 404
+
+
+def test_a_preview_keeps_nothing(site, users):
+    content = {"parameters": [{"name": "depth", "type": "int"}, {"name": "a b"}]}
+    answer = users[EVE].post("/edit/scan/preview", body=json.dumps(content).encode())
+    assert set(answer.json["faults"]) == {"parameters.1.name", "script"}
+    assert 'name="depth"' in answer.json["form"]
+    assert site.parts.catalogue.drafts() == []
+
+
+@pytest.mark.parametrize("url", ["/edit", "/edit/fit", "/edit/fit/versions"])
+def test_nobody_else_sees_the_editor(users, url):
+    assert users[ANN].get(url).status == 403
+    assert users[None].get(url).status == 401
+    assert users[EVE].get(url).status == 200
+    assert 'href="/edit"' not in users[ANN].get("/", accept=CHROME).text
+    assert 'href="/edit"' in users[EVE].get("/", accept=CHROME).text

@@ -265,7 +265,7 @@ def site(folder, *, run_options=(), limits=None, wait=5):
         folders=folders,
         storage=storage,
         policy=policy,
-        publishing=Publishing(catalogue, policy, Audit(storage)),
+        publishing=Publishing(catalogue, policy, storage),
         authenticate=lambda request: None,
         people=people,
         jdl=jdl,

@@ -9,7 +9,6 @@ from core.helpers.site import Site as Cell
 from core.helpers.site import a_site
 from core.test_spool import served
 from opus_core import routes
-from opus_core.auth.audit import Audit
 from opus_core.auth.policy import Policy
 from opus_core.backends import Kind, Limits, Status
 from opus_core.definition import GeneratedDescription, JobDefinition
@@ -65,7 +64,7 @@ def one(cell, tmp_path):
             folders=cell.folders,
             storage=cell.storage,
             policy=policy,
-            publishing=Publishing(cell.catalogue, policy, Audit(cell.storage)),
+            publishing=Publishing(cell.catalogue, policy, cell.storage),
             authenticate=lambda request: None,
         )
     )

@@ -123,7 +123,7 @@ class Opus:
                 folders=self.folders,
                 storage=self.storage,
                 policy=self.policy,
-                publishing=Publishing(self.catalogue, self.policy, Audit(self.storage)),
+                publishing=Publishing(self.catalogue, self.policy, self.storage),
                 jdl=self.jdl,
                 authenticate=self.registry.authenticate,
                 people=self.people,

@@ -212,6 +212,10 @@ class Catalogue:
             return jdl.dumps(self.read(ref))
         return self._unpack(ref)[1]
 
+    def formats(self) -> list[str]:
+        """The names of the installed formats, first the one that is written."""
+        return [jdl.name for jdl in self._shelf.formats]
+
     def format(self, name: str) -> Jdl:
         """An installed format by its name. Raises `NotFound`, naming those there are."""
         return self._shelf.format(name)

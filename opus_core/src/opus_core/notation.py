@@ -27,11 +27,6 @@ from opus_core.values import faults_of_limits, shown
 _MOST: Final = 1000  # entries of a list
 
 
-def recognises(head: bytes) -> bool:
-    """Whether a document begins as one of these does."""
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
-
-
 def loads(data: bytes, name: str) -> JobDefinition:
     """Read a document; `name` counts, and not what it says of that. It need not be fit to run.
 

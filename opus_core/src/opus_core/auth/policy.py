@@ -113,6 +113,18 @@ class Policy:
             raise NotAllowed("job descriptions are worked on by publishers and admins")
         _check_scope(user, PUBLISH)
 
+    def describes(self, user: User) -> bool:
+        """Whether the user may work on job descriptions."""
+        try:
+            self.may_describe(user)
+        except (NotAllowed, NotAuthenticated):
+            return False
+        return True
+
+    def publishes(self, user: User) -> bool:
+        """Whether the user may make a description what new jobs run."""
+        return self.describes(user) and (self.is_admin(user) or self.publishers_publish)
+
     def may_publish(self, user: User) -> None:
         """Raise unless the user may make a description what new jobs run: it is code."""
         self.may_describe(user)

@@ -21,6 +21,7 @@ FILES: Final = {
         for name in (
             *(
                 "csv",
+                "editor",
                 "fill",
                 "fits",
                 "job_form",

@@ -48,6 +48,7 @@ class Frame:
     csrf: str = ""  # the word of a browser's session against CSRF; none: there is no session
     accounts: bool = False  # somebody can sign in here
     admin: bool = False
+    describes: bool = False  # may work on descriptions
     notices: Sequence[str] = ()  # what keeps this server from running jobs
 
 
@@ -123,6 +124,11 @@ def error(frame: Frame, *, status: int, sentence: str, trace: str = "", sign_in:
 def render(template: str, frame: Frame, **values: object) -> str:
     """A page of ours."""
     return _environment().get_template(template).render(frame=frame, urls=frame.links, **values)
+
+
+def part(template: str, **values: object) -> str:
+    """A part of a page of ours, without what stands around it."""
+    return _environment().get_template(template).render(**values)
 
 
 @cache

@@ -42,6 +42,14 @@ class Urls:
         """The description itself."""
         return f"{self.root}/jdl/{_segment(name)}"
 
+    def edit(self, name: str = "", *parts: str) -> str:
+        """The page that descriptions are worked on, or that of one of them."""
+        return "/".join((f"{self.root}/edit", *map(_segment, filter(None, (name, *parts)))))
+
+    def draft(self, name: str, what: str = "") -> str:
+        """One's own draft of a description."""
+        return f"{self.jdl(name)}/draft{what}"
+
     def form(self, name: str, job_id: str = "") -> str:
         """The page with a form for a new job; with the values of a job, if one is named."""
         return f"{self.root}/new/{_segment(name)}" + (f"/{_segment(job_id)}" if job_id else "")

@@ -121,6 +121,7 @@ def frame(asked: Asked, *, notices: Sequence[str] = ()) -> html.Frame:
         csrf=_csrf(asked),
         accounts=asked.parts.people is not None,
         admin=asked.parts.policy.is_admin(asked.user),
+        describes=asked.parts.policy.describes(asked.user),
         notices=notices,
     )
 

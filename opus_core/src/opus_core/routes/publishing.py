@@ -16,7 +16,9 @@ from opus_core.job import Upload
 from opus_core.queries import whole
 from opus_core.render import json
 from opus_core.render.negotiate import Format
+from opus_core.render.text import instant
 from opus_core.routes.asking import Asked
+from opus_core.routes.files import disposition, media_type
 from opus_core.routes.reply import TEXT, document, reply
 from opus_core.routes.signin import read_fields
 
@@ -24,21 +26,63 @@ _LONGEST: Final = 4 * 2**20  # [byte] of a document, and of a script
 
 
 def get_draft(asked: Asked, name: str) -> bottle.HTTPResponse:
-    """One's own draft, with its script, in JSON; an admin sees that of `AUTHOR`."""
+    """One's own draft, with its script, in JSON; an admin sees that of `AUTHOR`.
+
+    With `FORMAT` the document that it is in that format, 400 if that has no words for some of it;
+    `LOSSY=true` leaves that out. A script that lies beside such documents is not in it.
+    """
+    wanted = asked.value("FORMAT")
+    if wanted:
+        lossy = asked.value("LOSSY") == "true"
+        bundle = asked.parts.publishing.export(asked.user, name, wanted, lossy=lossy)
+        jdl = asked.parts.catalogue.format(wanted)
+        saved_as = {"Content-Disposition": disposition(f"{name}{jdl.suffix}")}
+        return reply(bundle.data, media_type(jdl.media_type), headers=saved_as)
     draft = asked.parts.publishing.draft(asked.user, name, asked.value("AUTHOR") or None)
     return _json(asked, draft)
 
 
 def put_draft(asked: Asked, name: str) -> bottle.HTTPResponse:
-    """A form of `DOCUMENT`, in any format that is installed, and `SCRIPT`; texts or files."""
+    """A form of `DOCUMENT`, in any format that is installed, and `SCRIPT`; or of `JSON`, as it is
+    answered. Texts or files."""
     # Asked before the body is read: nobody shall have something read who may not.
     asked.parts.policy.may_describe(asked.user)
-    fields = _contents(asked)
-    if "DOCUMENT" not in fields:
+    publishing, fields = asked.parts.publishing, _contents(asked)
+    if "JSON" in fields:
+        definition = publishing.loads(asked.user, name, fields["JSON"])
+    elif "DOCUMENT" in fields:
+        files = {"script": fields["SCRIPT"]} if "SCRIPT" in fields else {}
+        definition = publishing.load(asked.user, name, fields["DOCUMENT"], files)
+    else:
         raise BadRequest("DOCUMENT is missing: send the description as a field of that name")
-    files = {"script": fields["SCRIPT"]} if "SCRIPT" in fields else {}
-    saved = asked.parts.publishing.save(asked.user, name, fields["DOCUMENT"], files)
-    return _json(asked, saved)
+    publishing.save(asked.user, definition)
+    return _json(asked, definition)
+
+
+def post_wish(asked: Asked, name: str) -> bottle.HTTPResponse:
+    """Ask whoever may publish to look at one's draft."""
+    asked.parts.publishing.wish(asked.user, name)
+    return reply("", TEXT, status=204)
+
+
+def get_versions(asked: Asked, name: str) -> bottle.HTTPResponse:
+    """Who published what when; with `NUMBER` one of them, with its script."""
+    publishing = asked.parts.publishing
+    if asked.value("NUMBER"):
+        return _json(asked, publishing.version(asked.user, name, version_number(asked, "NUMBER")))
+    versions = [
+        {"number": one.ref.number, "author": one.author, "time": instant(one.time)}
+        for one in publishing.versions(asked.user, name)
+    ]
+    return document(asked, Format.JSON, json.dumps({"versions": versions}))
+
+
+def version_number(asked: Asked, key: str) -> int:
+    """The number of a version that the query names so."""
+    number = whole(asked.value(key))
+    if number is None or number < 1:
+        raise BadRequest(f"{key} is the number of a version")
+    return number
 
 
 def delete_draft(asked: Asked, name: str) -> bottle.HTTPResponse:
