@@ -31,23 +31,26 @@ def figures(quick: bool) -> Iterator[Figure]:
 
 
 def _served(site: Site, job: str, count: int) -> Iterator[Figure]:
-    note = f"{count:,} jobs"
     addresses = {
-        "first page": f"{site.url}/",
-        "form": f"{site.url}/new/nothing",
-        "list": site.job_list(),
-        "list of all": f"{site.url}/jobs",
-        "job": job,
+        "the first": f"{site.url}/",
+        "the form": f"{site.url}/new/nothing",
+        "the list": site.job_list(),
+        "the list of all": f"{site.url}/jobs",
+        "the job": job,
     }
+    took: dict[str, float] = {}
+    sizes: dict[str, float] = {}
     for name, address in addresses.items():
         request = get(address, headers=_BROWSER)
-        took = 1000 * load(request, number=100, connections=1)["p50"]
-        yield Figure(f"page: {name}", took, "ms", ceiling=20, note=note)
+        took[name] = 1000 * load(request, number=100, connections=1)["p50"]
         files = set(_FILE.findall(ask(request).text))
-        size = sum(len(ask(get(f"{site.url}{file}")).body) for file in files) / 1000
-        yield Figure(f"page: {name}, scripts and styles", size, "kB", ceiling=120)
+        sizes[name] = sum(len(ask(get(f"{site.url}{file}")).body) for file in files) / 1000
+    slowest, largest = max(took, key=took.__getitem__), max(sizes, key=sizes.__getitem__)
+    note = f"{slowest}, with {count:,} jobs"
+    yield Figure("slowest page", took[slowest], "ms", ceiling=20, note=note)
+    yield Figure("scripts and style of a page", sizes[largest], "kB", ceiling=120, note=largest)
     rows = get(f"{site.url}/jobs?SORT=-created&LIMIT=50", headers={"Accept": "application/json"})
-    yield Figure("rows of a list", 1000 * load(rows, number=100, connections=1)["p50"], "ms")
+    yield Figure("rows of a page", 1000 * load(rows, number=100, connections=1)["p50"], "ms")
 
 
 def _usable(site: Site, count: int) -> Figure:
