@@ -35,7 +35,7 @@ LINES = (
     ("access", "config", "controls", "heavy", "intake", "drafts", "offers", "validation"),
     ("plugins", "definitions", "wrapper", "lifecycle", "datadir", "logs"),
     ("folder",),
-    ("auth", "waiting"),
+    ("auth", "waiting", "announcements"),
     ("publishing", "service", "supervisor"),
     ("render",),
     ("routes", "client", "remote"),

@@ -323,7 +323,7 @@ def test_somebody_unknown_has_no_account(site):
 
 def test_admins_make_users_and_let_them_in(site):
     browser = Browser(site).enter(site, "bob")
-    assert "Users" in browser.get("/").text
+    assert "Administration" in browser.get("/").text
     answer = browser.post("/admin/users", {"NAME": "eve", "ROLES": "publisher", "FULLNAME": "E."})
     assert answer.location == "https://opus.test/admin/users/eve"
     shown = page(browser.post("/admin/users/eve", {"ACTION": "link"})).text_content()

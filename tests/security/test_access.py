@@ -75,6 +75,8 @@ AUTHORS = {
     "PUT /jdl/<name>/access",
 }
 ADMINS = {
+    "GET /admin",
+    "POST /admin/announcement",
     "GET /admin/users",
     "POST /admin/users",
     "GET /admin/users/<user>",

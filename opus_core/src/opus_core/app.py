@@ -137,6 +137,7 @@ class Opus:
                 private=private,
                 proxies=config.server.trusted_proxies,
                 user_header=config.auth.user_header,
+                plugins=lambda: self.registry.plugins(config),
                 places=self._places(),
             )
         )

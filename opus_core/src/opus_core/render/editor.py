@@ -6,12 +6,15 @@ import difflib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Final
 
 from opus_core.definition import JobDefinition, ParameterType
 from opus_core.definitions import Draft, State, Version
 from opus_core.publishing import Wish
 from opus_core.render.form import Field
 from opus_core.render.html import Frame, part, render
+
+_MOST: Final = 20_000  # lines; the time that comparing takes can grow with their square
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,8 @@ def versions(frame: Frame, compared: Compared) -> str:
 def difference(before: JobDefinition, after: JobDefinition) -> list[tuple[str, str]]:
     """What differs, line by line, with three lines around each place."""
     old, new = _lines(before), _lines(after)
+    if max(len(old), len(new)) > _MOST:
+        return [("place", f"More than {_MOST} lines: too long to be compared here.")]
     found = difflib.unified_diff(old, new, lineterm="", n=3)
     return [(_kind(line), line) for line in found if not line.startswith(("---", "+++"))]
 

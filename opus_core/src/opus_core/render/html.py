@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import jinja2
 
+from opus_core.announcements import Announcement
 from opus_core.definition import JobDefinition
 from opus_core.job import Job, Phase
 from opus_core.render import assets, text
@@ -52,9 +53,11 @@ class Frame:
     notices: Sequence[str] = ()  # what keeps this server from running jobs
 
 
-def catalogue(frame: Frame, definitions: Sequence[JobDefinition]) -> str:
+def catalogue(
+    frame: Frame, definitions: Sequence[JobDefinition], *, announced: Announcement | None = None
+) -> str:
     """All descriptions, each with its form and its jobs."""
-    return render("catalogue.html", frame, definitions=definitions)
+    return render("catalogue.html", frame, definitions=definitions, announced=announced)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,6 +119,8 @@ PAGES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] = 
     ("POST", "/account/tokens", account.post_token),
     ("POST", "/account/tokens/<prefix>/revoke", account.post_revocation),
     ("POST", "/account/password", account.post_password),
+    ("GET", "/admin", admin.get_overview),
+    ("POST", "/admin/announcement", admin.post_announcement),
     ("GET", "/admin/users", admin.get_users),
     ("POST", "/admin/users", admin.post_users),
     ("GET", "/admin/users/<user>", admin.get_user),

@@ -1,4 +1,5 @@
-"""Pages for admins: the users, their tokens and sessions, and the record of who did what."""
+"""Pages for admins: how the site is, the users with their tokens and sessions, and the record of
+who did what."""
 
 from __future__ import annotations
 
@@ -6,10 +7,14 @@ from typing import Final
 
 import bottle
 
+from opus_core.auth.audit import Audit
 from opus_core.auth.people import ROLES, People
 from opus_core.auth.tokens import SCOPES, Made
 from opus_core.errors import BadRequest
+from opus_core.render import admin as administration
 from opus_core.render import people as render
+from opus_core.render.admin import Overview
+from opus_core.routes import vosi
 from opus_core.routes.account import make_token
 from opus_core.routes.asking import Asked
 from opus_core.routes.pages import frame
@@ -17,6 +22,30 @@ from opus_core.routes.reply import page, see_other
 from opus_core.routes.signin import check_whole, people_of, read_fields
 
 _SHOWN: Final = 200  # acts
+
+
+def get_overview(asked: Asked) -> bottle.HTTPResponse:
+    """Health, plugins, and what is announced."""
+    _check(asked)
+    parts = asked.parts
+    overview = Overview(
+        components=dict(sorted(vosi.components(parts).items())),
+        plugins=parts.plugins(),
+        announcement=parts.announcements.current(),
+    )
+    return page(asked, administration.overview(frame(asked), overview))
+
+
+def post_announcement(asked: Asked) -> bottle.HTTPResponse:
+    """`TEXT`: what is announced from now on; nothing, if it is empty."""
+    _check(asked)
+    text = read_fields(asked).get("TEXT", "").replace("\r\n", "\n").strip()
+    actor = asked.user.name or ""
+    asked.parts.announcements.announce(actor, text)
+    Audit(asked.parts.storage).note(
+        actor, "announcement made" if text else "announcement withdrawn", address=asked.user.address
+    )
+    return see_other(asked.urls.admin())
 
 
 def get_users(asked: Asked) -> bottle.HTTPResponse:
@@ -99,6 +128,10 @@ def _user(
 
 
 def _admitted(asked: Asked) -> People:
+    _check(asked)
+    return people_of(asked)
+
+
+def _check(asked: Asked) -> None:
     asked.parts.policy.may_administer(asked.user)
     check_whole(asked)
-    return people_of(asked)

@@ -27,7 +27,10 @@ log = logging.getLogger(__name__)
 def catalogue(asked: Asked, published: Sequence[Published]) -> bottle.HTTPResponse:
     """The front page."""
     around = frame(asked, notices=vosi.faults(asked.parts))
-    return page(asked, html.catalogue(around, [one.definition for one in published]))
+    announced = asked.parts.announcements.current()
+    return page(
+        asked, html.catalogue(around, [one.definition for one in published], announced=announced)
+    )
 
 
 def form(

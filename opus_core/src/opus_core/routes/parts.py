@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from opus_core import __version__
 from opus_core import job as jobs
+from opus_core.announcements import Announcements
 from opus_core.auth.identity import Authenticate, Door
 from opus_core.auth.people import People
 from opus_core.auth.policy import Policy
@@ -16,6 +18,7 @@ from opus_core.disk import Place
 from opus_core.folder import Folders
 from opus_core.forms import FormLimits
 from opus_core.heavy import Turns
+from opus_core.plugins import Plugin
 from opus_core.publishing import Publishing
 from opus_core.routes.handover import Handover
 from opus_core.service import JobService
@@ -44,10 +47,16 @@ class Parts:
     user_header: str | None = None  # in which they name the user
     origins: tuple[str, ...] = ()  # other sites whose pages may use this server; `*`: any
     handover: Handover | None = None  # files are sent by the web server in front
+    plugins: Callable[[], Sequence[Plugin]] = tuple  # those that are installed
     places: tuple[Place, ...] = ()  # whose disks may get full
     title: str = "OPUS"
     version: str = __version__
     up_since: datetime = field(default_factory=jobs.now)
+
+    @property
+    def announcements(self) -> Announcements:
+        """What the site wants everybody to know."""
+        return Announcements(self.storage)
 
     @property
     def door(self) -> Door:

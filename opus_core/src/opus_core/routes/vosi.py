@@ -121,9 +121,9 @@ def get_availability(asked: Asked) -> bottle.HTTPResponse:
 def get_health(asked: Asked) -> bottle.HTTPResponse:
     """200 as long as requests can be answered; 503 if the storage does not answer. `status` is
     the worst state of a component."""
-    components = _components(asked.parts)
+    found = components(asked.parts)
     content = {
-        "status": max((one.state for one in components.values()), key=_STATES.index),
+        "status": max((one.state for one in found.values()), key=_STATES.index),
         "version": asked.parts.version,
         "components": {
             name: {
@@ -132,13 +132,13 @@ def get_health(asked: Asked) -> bottle.HTTPResponse:
                 "since": instant(one.since),
                 "heartbeat": instant(one.heartbeat),
             }
-            for name, one in sorted(components.items())
+            for name, one in sorted(found.items())
         },
     }
     return reply(json.dumps(content), JSON)
 
 
-def _components(parts: Parts) -> Mapping[str, Health]:
+def components(parts: Parts) -> Mapping[str, Health]:
     """How all is now; what a supervisor said that is gone does not count."""
     found = dict(parts.storage.health())
     if is_silent(supervisor := found.get(SUPERVISOR)):
