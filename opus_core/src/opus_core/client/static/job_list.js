@@ -118,7 +118,7 @@ export class JobList {
    * that are shown are offered, and not put under the pointer of whoever is about to click.
    */
   async #refresh() {
-    if (this.#reading) return; // what is read now is as new
+    if (this.#reading) return this.#refreshLater(); // what is being read may be older than the news
     const jobs = await this.#ask();
     if (!jobs) return;
     if (!this.#rows.size) return this.#show(jobs);
