@@ -414,6 +414,18 @@ def test_told_to_stop_it_stops_the_whole_group_and_says_term(prepare: Prepare) -
     assert not alive(pid)
 
 
+def test_a_script_that_is_faster_to_end_by_a_signal_than_that_is_to_come_was_stopped(
+    prepare: Prepare,
+) -> None:
+    # Whoever cancels a job on a cluster signals all its processes, one after the other.
+    folder = prepare("(sleep 0.05; kill -TERM $PPID) & exit 3")
+    process = begin(folder)
+    process.communicate(timeout=20)
+    end = links.peek(folder).exit
+    assert end is not None
+    assert (end.code, end.reason) == (3, "term")
+
+
 def test_what_does_not_heed_term_is_killed_after_the_grace(prepare: Prepare) -> None:
     folder = prepare("trap '' TERM; echo $$ >../pid; while :; do sleep 1000; done")
     process = begin(folder, grace=1)

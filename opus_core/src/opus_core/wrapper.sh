@@ -257,6 +257,11 @@ main() {
     code=$?
     if [[ $interrupted ]]; then
       while kill -0 "$script" 2>/dev/null; do sleep 0.05; done
+    elif ((code)); then
+      # Whoever cancels a job on a cluster signals all its processes, and a script that ends by that
+      # may be faster than the signal that is still to come here.
+      sleep 0.2
+      interrupted=
     fi
     trap '' TERM INT HUP ALRM # it ended by itself, and keeps its end
     if [[ $interrupted ]]; then
