@@ -402,8 +402,11 @@ export class JobPage {
   async #copy(place) {
     const area = place.querySelector("textarea");
     area.select();
-    await navigator.clipboard?.writeText(area.value);
-    fill(place, { copied: true });
+    // Over plain http browsers have no clipboard but the older way.
+    const copied = navigator.clipboard
+      ? await navigator.clipboard.writeText(area.value).then(() => true, () => false)
+      : document.execCommand("copy");
+    fill(place, { copied });
   }
 }
 
