@@ -148,7 +148,7 @@ export class Selection {
     };
     const progress = bar.querySelector("progress");
     if (total === null) progress.removeAttribute("value");
-    else progress.max = total;
+    else Object.assign(progress, { max: total, value: 0 });
     bar.querySelector("ul").replaceChildren();
     say("going on");
     bar.querySelector("button").focus();
