@@ -139,6 +139,36 @@ def test_everything_that_is_said_comes_back(site, root):
     assert "owned" not in tab.page.title()
 
 
+def test_hostile_words_of_an_author_do_nothing(site, root):
+    tab = described(root, site, "hostile")
+    tab.page.get_by_label("What it does").fill(HOSTILE)
+    tab.page.get_by_label("Contact").fill(HOSTILE)
+    tab.page.get_by_label("Documentation").fill("javascript:document.title='owned'")
+    row = add(tab, "a parameter", "one")
+    row.get_by_label("What it is").fill(HOSTILE)
+    row.get_by_label("Unit").fill(HOSTILE)
+    row.get_by_label("Default").fill(HOSTILE)
+    row.get_by_text("Limits, choices and meaning").click()
+    row.get_by_label("Choices").fill(f"{HOSTILE} | {HOSTILE}\n{'x' * 400}")
+    add(tab, "a result", "plot").get_by_label("What it is").fill(HOSTILE)
+    tab.page.get_by_role("textbox", name="Script").fill("echo >$plot")
+    tab.page.locator("[data-preview-place] .help").get_by_text(HOSTILE).first.wait_for()
+    press(tab, "Publish")
+    tab.page.get_by_text("is published.").wait_for()
+    for address in ("/", "/new/hostile", "/edit/hostile"):
+        tab.open(site.url + address)
+        assert HOSTILE in tab.page.text_content("main")
+        assert tab.page.locator("main img").count() == 0
+        tab.accessible()
+    tab.open(f"{site.url}/new/hostile")
+    assert tab.page.locator("a[href^=javascript]").count() == 0
+    press(tab, "Run")
+    tab.page.wait_for_url(re.compile("/rest/hostile/[0-9a-f]{32}$"))
+    tab.until(lambda: tab.text(".state .phase") == COMPLETED)
+    tab.accessible(color_contrast="<pre")
+    assert "owned" not in tab.page.title()
+
+
 def test_rows_go_up_and_down_by_keyboard_and_by_mouse(site, root):
     tab = described(root, site, "order")
     for name in ("a", "b", "c"):
