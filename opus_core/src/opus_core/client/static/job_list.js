@@ -93,6 +93,7 @@ export class JobList {
   #go(address) {
     history.pushState(null, "", address);
     this.selection.clear();
+    this.#fault(null);
     return this.read();
   }
 
@@ -144,21 +145,23 @@ export class JobList {
   async #ask() {
     this.#reading?.abort();
     const { signal } = (this.#reading = new AbortController());
-    const state = { fault: null, signIn: false };
     let jobs = null;
     this.#root.setAttribute("aria-busy", "true");
     try {
       jobs = await this.#client.page(`${this.#client.url}?${this.#query()}`, { signal });
     } catch (error) {
       if (signal.aborted) return null;
-      state.fault = error.message;
-      state.signIn = error.status === 401;
+      this.#fault(error);
     }
+    if (jobs && this.#failed) this.#fault(null); // what somebody did in vain is still to be read
     this.#reading = null;
     this.#failed = jobs === null;
     this.#root.removeAttribute("aria-busy");
-    fill(this.#one("[data-fault]"), state);
     return jobs;
+  }
+
+  #fault(error) {
+    fill(this.#one("[data-fault]"), { fault: error?.message ?? null, signIn: error?.status === 401 });
   }
 
   // -- rows
@@ -359,6 +362,7 @@ export class JobList {
     });
     addEventListener("popstate", () => {
       this.selection.clear();
+      this.#fault(null);
       this.read();
     });
     this.#root.addEventListener("click", (event) => this.#click(event));
@@ -392,9 +396,9 @@ export class JobList {
     try {
       const job = await this.#act(action, row.job);
       this.#update(row, { ...row.job, ...job, definition: row.job.definition });
-      fill(this.#one("[data-fault]"), { fault: null, signIn: false });
+      this.#fault(null);
     } catch (error) {
-      fill(this.#one("[data-fault]"), { fault: error.message, signIn: error.status === 401 });
+      this.#fault(error);
     }
     button.disabled = false;
     // The next one to press; the button that was pressed may be hidden now.

@@ -35,6 +35,7 @@ export class JobPage {
   #wake = null; // ends a pause
   #held = null; // AbortController of what is being asked
   #gone = false;
+  #unread = false; // the last reading has failed
   #logs = new Map(); // views by the names of the outputs
   #followed = new Set(); // names of outputs
   #given = ""; // parameters as they are shown
@@ -107,11 +108,13 @@ export class JobPage {
     const { signal } = this.#held;
     try {
       this.#show(await this.#client.job(this.#id, { ...options, signal }));
-      this.#fault(null);
+      if (this.#unread) this.#fault(null); // what somebody did in vain is still to be read
+      this.#unread = false;
     } catch (error) {
       if (signal.aborted) return;
-      if (error.status === 404) this.#lose();
-      else this.#fault(error);
+      this.#unread = error.status !== 404;
+      if (this.#unread) this.#fault(error);
+      else this.#lose();
     }
   }
 
