@@ -217,7 +217,7 @@ def test_filters_stand_in_the_address(clean, tab):
 
 
 def test_days_are_those_of_the_reader(clean, tab):
-    make(clean, "today")
+    make(clean, "today", text="what is said in a value")
     now = datetime.now().astimezone()
     tab.open(f"{clean.url}/jobs")
     tab.until(lambda: names(tab) == ["today"])
@@ -227,6 +227,10 @@ def test_days_are_those_of_the_reader(clean, tab):
     tab.page.get_by_label("until", exact=True).fill(f"{now:%Y-%m-%d}")
     tab.until(lambda: names(tab) == ["today"])
     assert tab.page.get_by_label("until", exact=True).input_value() == f"{now:%Y-%m-%d}"
+    assert tab.page.get_by_text("Values of parameters are searched as well.").is_visible()
+    tab.page.get_by_label("Run name or job id").fill("said in a value")
+    tab.page.keyboard.press("Enter")
+    tab.until(lambda: names(tab) == ["today"])
 
 
 def test_a_filter_that_means_nothing_is_told(clean, tab):

@@ -269,6 +269,7 @@ export class JobList {
       none: none && !filtered,
       noneMatch: none && filtered,
       filtered,
+      dated: query.has("AFTER") || query.has("BEFORE"),
       unfiltered: this.#address(Object.fromEntries(FILTERS.map((name) => [name, null]))),
       previous: cursor(jobs.previous),
       next: cursor(jobs.next),
