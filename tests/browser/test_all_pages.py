@@ -41,7 +41,9 @@ def test_pages_of_who_has_signed_in(site, root, address):
     root.accessible()
 
 
-@pytest.mark.parametrize("address", ["/", "/signin", "/jobs", "/nowhere", "/rest/nowhere"])
+@pytest.mark.parametrize(
+    "address", ["/", "/signin", "/jobs", "/availability", "/nowhere", "/rest/nowhere"]
+)
 def test_pages_of_a_stranger(site, tab, address):
     tab.expected = ["404", "401"]
     tab.open(site.url + address)

@@ -16,7 +16,7 @@ from opus_core.config import load
 from opus_core.definitions import Catalogue, State
 from opus_core.errors import OpusError
 from opus_core.job import DefinitionRef
-from opus_core.routes.vosi import NO_SUPERVISOR, is_silent
+from opus_core.routes.health import NO_SUPERVISOR, is_silent
 from opus_core.supervisor import check_instance
 
 

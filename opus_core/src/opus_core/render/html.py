@@ -106,6 +106,11 @@ def job(frame: Frame, value: Job, definition: JobDefinition, seq: int | None) ->
     return render("job.html", frame, job=value, definition=definition, seq=seq)
 
 
+def availability(frame: Frame, faults: Sequence[str], since: datetime) -> str:
+    """Whether jobs are run, and what keeps them from it."""
+    return render("availability.html", frame, faults=faults, since=since)
+
+
 def api(frame: Frame, info: Mapping[str, Any], chapters: Sequence[Chapter]) -> str:
     """What can be asked of this server."""
     return render("api.html", frame, info=info, chapters=chapters)

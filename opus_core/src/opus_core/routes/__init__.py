@@ -3,7 +3,7 @@
 asking   a request as a handler sees it        reply  an answer, and what an error becomes
 uws output creation lists    the job tree      pages  what a browser gets at the same addresses
 sync changes                                   files  ranges and conditional requests
-definitions events vosi api static             cors   pages of other sites
+definitions events vosi health api static             cors   pages of other sites
 """
 
 from __future__ import annotations

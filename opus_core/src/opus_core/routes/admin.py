@@ -14,7 +14,7 @@ from opus_core.errors import BadRequest
 from opus_core.render import admin as administration
 from opus_core.render import people as render
 from opus_core.render.admin import Overview
-from opus_core.routes import vosi
+from opus_core.routes import health
 from opus_core.routes.account import make_token
 from opus_core.routes.asking import Asked
 from opus_core.routes.pages import frame
@@ -29,7 +29,7 @@ def get_overview(asked: Asked) -> bottle.HTTPResponse:
     _check(asked)
     parts = asked.parts
     overview = Overview(
-        components=dict(sorted(vosi.components(parts).items())),
+        components=dict(sorted(health.components(parts).items())),
         plugins=parts.plugins(),
         announcement=parts.announcements.current(),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import bottle
@@ -16,7 +17,7 @@ from opus_core.job import Job
 from opus_core.render import html
 from opus_core.render.api import chapters
 from opus_core.render.form import fields, option_fields
-from opus_core.routes import vosi
+from opus_core.routes import health
 from opus_core.routes.asking import Asked
 from opus_core.routes.reply import page
 from opus_core.texts import are_many
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 def catalogue(asked: Asked, published: Sequence[Published]) -> bottle.HTTPResponse:
     """The front page."""
-    around = frame(asked, notices=vosi.faults(asked.parts))
+    around = frame(asked, notices=health.faults(asked.parts))
     announced = asked.parts.announcements.current()
     return page(
         asked, html.catalogue(around, [one.definition for one in published], announced=announced)
@@ -60,7 +61,7 @@ def form(
         again=again,
         most=asked.parts.limits.max_file,
     )
-    text = html.form(frame(asked, notices=vosi.faults(asked.parts)), definition, filled)
+    text = html.form(frame(asked, notices=health.faults(asked.parts)), definition, filled)
     return page(asked, text, status=status)
 
 
@@ -74,7 +75,7 @@ def job_list(asked: Asked, name: str | None, *, withdrawn: bool = False) -> bott
         unlisted=_is_unlisted(asked),
         seq=parts.service.changes(user, -1, 0).seq,
     )
-    return page(asked, html.job_list(frame(asked, notices=vosi.faults(parts)), listing))
+    return page(asked, html.job_list(frame(asked, notices=health.faults(parts)), listing))
 
 
 def _is_unlisted(asked: Asked) -> bool:
@@ -92,11 +93,16 @@ def shown(asked: Asked) -> list[Published]:
 def job(asked: Asked, value: Job) -> bottle.HTTPResponse:
     """The page of a job, which reads what changes of it by itself."""
     parts, user = asked.parts, asked.user
-    notices = vosi.faults(parts) if value.needs_supervisor else []
+    notices = health.faults(parts) if value.needs_supervisor else []
     told = value.owner == user.name and not _is_unlisted(asked)
     seq = parts.service.changes(user, -1, 0).seq if told else None
     around = frame(asked, notices=notices)
     return page(asked, html.job(around, value, _definition(asked, value), seq))
+
+
+def availability(asked: Asked, faults: Sequence[str], since: datetime) -> bottle.HTTPResponse:
+    """Whether jobs are run."""
+    return page(asked, html.availability(frame(asked), faults, since))
 
 
 def api(asked: Asked, document: Mapping[str, Any]) -> bottle.HTTPResponse:

@@ -31,8 +31,9 @@ JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
 HTML: Final = "text/html; charset=utf-8"
 
-# Of what is no page a browser that opens it shows the text, and does nothing with it.
-_NOTHING: Final = "default-src 'none'; frame-ancestors 'none'; sandbox"
+# Of what is no page a browser that opens it shows the text, and does nothing with it. Its own way
+# to show XML needs styles.
+_NOTHING: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
     " form-action 'self'{}; frame-ancestors 'none'; base-uri 'none'"
