@@ -11,6 +11,7 @@ _KINDS = {
     "table": ("table.csv", "text/csv"),
     "stars": ("stars.vot", "application/x-votable+xml"),
     "coded": ("coded.vot", "application/x-votable+xml"),
+    "apart": ("apart.vot", "application/x-votable+xml"),
     "sky": ("sky.fits", "application/fits"),
     "notes": ("notes.txt", "text/plain"),
     "page": ("page.html", "text/html"),
@@ -43,8 +44,38 @@ VOTABLE = """<?xml version="1.0"?>
 <TR><TD>Barnard &lt;b&gt;</TD><TD>269.45</TD></TR>
 </TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>
 """
-CODED = """<VOTABLE><RESOURCE><TABLE><FIELD name="x" datatype="int"/>
-<DATA><BINARY2><STREAM encoding="base64">AAAAAAE=</STREAM></BINARY2></DATA>
+# What stands for the bytes that `_coded` writes.
+CODED_ROWS = [
+    ["-7", "1.5", "0.1", "é star", "true", "1 2 3", "9007199254740993", "101"],
+    ["", "", "", "", "false", "0 0 0", "0", "000"],
+]
+FIELDS = """<FIELD name="a" datatype="short"/><FIELD name="b" datatype="double"/>
+<FIELD name="c" datatype="float"/><FIELD name="d" datatype="char" arraysize="*"/>
+<FIELD name="e" datatype="boolean"/><FIELD name="f" datatype="int" arraysize="3"/>
+<FIELD name="g" datatype="long"/><FIELD name="h" datatype="bit" arraysize="3"/>"""
+
+
+def _coded(*, masked: bool) -> str:
+    """Two rows, and the beginning of a third, in BINARY or BINARY2."""
+    name = "é star".encode()
+    first = struct.pack(">hdf", -7, 1.5, 0.1) + struct.pack(">I", len(name)) + name
+    first += b"T" + struct.pack(">3iq", 1, 2, 3, 2**53 + 1) + b"\xa0"
+    nothing = float("nan")
+    second = struct.pack(">hdfI", 0, nothing, nothing, 0)
+    second += b"F" + struct.pack(">3iq", 0, 0, 0, 0) + b"\0"
+    data = (b"\0" + first + b"\xf0" + second) if masked else first + second
+    kind = "BINARY2" if masked else "BINARY"
+    text = base64.encodebytes(data + b"\0\0").decode()
+    return (
+        f"<VOTABLE><RESOURCE><TABLE>{FIELDS}<DATA><{kind}>"
+        f'<STREAM encoding="base64">{text}</STREAM></{kind}></DATA></TABLE></RESOURCE></VOTABLE>'
+    )
+
+
+CODED = _coded(masked=True)
+PLAIN = _coded(masked=False)
+APART = """<VOTABLE><RESOURCE><TABLE><FIELD name="x" datatype="int"/>
+<DATA><BINARY2><STREAM href="http://127.0.0.1/rows"/></BINARY2></DATA>
 </TABLE></RESOURCE></VOTABLE>
 """
 
@@ -93,6 +124,7 @@ FILES = {
     "table": CSV.encode(),
     "stars": VOTABLE.encode(),
     "coded": CODED.encode(),
+    "apart": APART.encode(),
     "sky": fits(),
     "notes": f"{HOSTILE}\n\N{RIGHT-TO-LEFT OVERRIDE}txet\n".encode(),
     "page": f"<script>document.title = 'owned'</script>{HOSTILE}".encode(),

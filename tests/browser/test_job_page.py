@@ -22,6 +22,13 @@ from servers import Site, eventually, free_port
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "periodogram"
 COMPLETED = "COMPLETED"
+READ = """
+async (text) => {
+  const style = document.querySelector("link[rel=stylesheet]").href;
+  const { readVotable } = await import(new URL("votable.js", style).href);
+  return readVotable(text).rows;
+}
+"""
 FOCUS = """
 () => {
   const { ariaLabel, innerText } = document.activeElement;
@@ -304,7 +311,11 @@ def test_results_are_shown_for_what_they_are(site, tab, shown):
     tab.until(lambda: rows.count() == 3)
     assert rows.nth(0).locator("th").all_inner_texts() == ["name", "ra [deg]"]
     assert rows.nth(2).locator("td").all_inner_texts() == ["Barnard <b>", "269.45"]
-    opened(tab, "coded").get_by_text("written in BINARY2").wait_for()
+    rows = opened(tab, "coded").locator("tr")
+    tab.until(lambda: rows.count() == 3)
+    found = [rows.nth(number).locator("td").all_inner_texts() for number in (1, 2)]
+    assert found == gallery.CODED_ROWS
+    opened(tab, "apart").get_by_text("written in BINARY2").wait_for()
     sky = opened(tab, "sky")
     tab.until(lambda: sky.locator("details details").count() == 2)
     sky.get_by_text("HDU 1: BINTABLE EVENTS").wait_for()
@@ -318,6 +329,12 @@ def test_results_are_shown_for_what_they_are(site, tab, shown):
     packed = tab.page.locator("[data-results] li", has_text="packed.bin")
     assert not packed.locator("summary").is_visible()
     assert "owned" not in tab.page.title()
+
+
+def test_rows_without_a_mask_are_read_as_well(site, tab):
+    tab.open(f"{site.url}/")
+    rows = tab.page.evaluate(READ, gallery.PLAIN)
+    assert rows == [gallery.CODED_ROWS[0], ["0", *gallery.CODED_ROWS[1][1:]]]
 
 
 def test_no_script_of_a_job_is_run_by_a_page(site, tab, shown):

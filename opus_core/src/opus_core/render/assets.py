@@ -31,7 +31,7 @@ FILES: Final = {
                 "live_note",
                 "log_view",
             ),
-            *("previews", "selection", "snippets", "uws_manager", "votable"),
+            *("previews", "selection", "snippets", "uws_manager", "votable", "votable_binary"),
         )
     },
 }

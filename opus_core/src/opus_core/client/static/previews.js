@@ -66,7 +66,7 @@ export async function showPreview(place, templates, result, read) {
 }
 
 function showTable(show, kind, result, text, cut) {
-  const table = kind === "votable" ? readVotable(text, { partial: cut }) : fromCsv(text, result, cut);
+  const table = kind === "votable" ? readVotable(text, { partial: cut, most: ROWS + 1 }) : fromCsv(text, result, cut);
   const element = show("table", {
     title: result.title,
     description: table.description,
