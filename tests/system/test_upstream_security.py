@@ -255,9 +255,16 @@ def test_no_script_is_shown_to_anybody(one):
 
 
 @pytest.mark.upstream("S19", "S14")
-@pytest.mark.parametrize("path", ["/scim/v2/Users", "/admin", "/config", "/db", "/login", "/store"])
+@pytest.mark.parametrize("path", ["/scim/v2/Users", "/config", "/db", "/login", "/store"])
 def test_nothing_lists_users_or_settings(one, path):
     assert one.get(path, headers=basic("opus-admin", "TBD!")).status == 404
+
+
+@pytest.mark.upstream("S19", "S14")
+@pytest.mark.parametrize("path", ["/admin", "/admin/users", "/admin/audit"])
+def test_what_is_for_admins_knows_no_word_that_came_with_it(one, path):
+    assert one.get(path, headers=basic("opus-admin", "TBD!")).status == 401
+    assert one.get(path).status == 401
 
 
 def basic(name, password):
