@@ -93,15 +93,15 @@ class Editor {
       said.id = `wrong-${place}`;
       control.setAttribute("aria-invalid", "true");
       control.setAttribute("aria-describedby", said.id);
-      const details = control.closest("details");
-      if (details) details.open = true;
+      reveal(control);
     }
     const template = this.#one("template[data-wrong-item]");
     const items = Object.entries(faults).map(([place, sentence]) => made(template, { place, sentence }));
     this.#one("[data-wrongs]").replaceChildren(...items);
     fill(this.#form, { wrongs: items.length || null });
-    const variables = LISTS.flatMap((list) => this.document()[list].map(({ name }) => name));
-    this.#one("[data-names]").textContent = variables.filter(Boolean).map((name) => `$${name}`).join("  ");
+    const named = this.#form.querySelectorAll("[data-list] [data-key=name]");
+    const variables = Array.from(named, ({ value }) => value && `$${value}`);
+    this.#one("[data-names]").textContent = variables.filter(Boolean).join("  ");
   }
 
   /** The control of a place such as `parameters.0.name`. */
@@ -121,7 +121,7 @@ class Editor {
       down: () => row.nextElementSibling && this.#move(row.nextElementSibling, row, button),
       remove: () => this.#remove(row),
       go: () => this.#go(button.dataset.name),
-      save: () => this.#save("saved"),
+      save: () => this.#save(),
       publish: () => this.#publish(),
       "publish-theirs": () => this.#send({ AUTHOR: this.#form.dataset.author }),
       request: () => this.#request(),
@@ -156,9 +156,9 @@ class Editor {
 
   #go(place) {
     const control = this.#at(place);
-    const details = control?.closest("details");
-    if (details) details.open = true;
-    control?.focus();
+    if (!control) return;
+    reveal(control);
+    control.focus();
   }
 
   _dragstart(event) {
@@ -200,19 +200,19 @@ class Editor {
     }
   }
 
-  #save(said) {
+  #save() {
     return this.#try(async () => {
       const content = JSON.stringify(this.document());
       const body = new FormData();
       body.append("JSON", new Blob([content], { type: "application/json" }), "description.json");
       await this.#ask(this.#form.dataset.draft, { method: "PUT", body });
       this.#saved = content;
-      this.#say({ said });
+      this.#say({ said: "saved" });
     });
   }
 
   async #publish() {
-    if (await this.#save("saved")) await this.#send({});
+    if (await this.#save()) await this.#send({});
   }
 
   #send(fields) {
@@ -225,7 +225,7 @@ class Editor {
   }
 
   async #request() {
-    if (!(await this.#save("saved"))) return;
+    if (!(await this.#save())) return;
     await this.#try(async () => {
       await this.#ask(this.#form.dataset.request, { method: "POST", body: new URLSearchParams() });
       this.#say({ said: "requested" });
@@ -272,6 +272,12 @@ class Editor {
     const message = said.error ?? `the server answered ${response.status}`;
     throw Object.assign(new Error(message), { status: response.status, faults: said.faults });
   }
+}
+
+/** Open what a control is folded away in. */
+function reveal(control) {
+  const details = control.closest("details");
+  if (details) details.open = true;
 }
 
 /** What stands in the fields of a part: an object by their keys. */

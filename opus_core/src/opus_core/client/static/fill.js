@@ -152,6 +152,10 @@ export function fill(root, values) {
   return root;
 }
 
+/** Say what did not work; nothing, without an error. */
+export const fillFault = (element, error) =>
+  fill(element, { fault: error?.message ?? null, signIn: error?.status === 401 });
+
 /** What a template has in it, filled. */
 export function made(template, values) {
   return fill(template.content.firstElementChild.cloneNode(true), values);

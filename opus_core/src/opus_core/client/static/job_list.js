@@ -6,8 +6,8 @@
  */
 
 import { ACTIVE, PHASES } from "./uwsLib.js";
-import { fill, localDay, made } from "./fill.js";
-import { Selection } from "./selection.js";
+import { fill, fillFault, localDay, made } from "./fill.js";
+import { Selection, titleOf } from "./selection.js";
 
 const QUERY = ["NAME", "PHASE", "AFTER", "BEFORE", "TEXT", "OWNER", "SORT", "LIMIT", "CURSOR"];
 const FILTERS = ["NAME", "PHASE", "AFTER", "BEFORE", "TEXT", "OWNER"];
@@ -26,7 +26,6 @@ export class JobList {
   #pageOf;
   #owner; // of the jobs that `live` tells of; undefined: of all that are listed
   #rows = new Map(); // by job id, in order: { job, element, gone }
-  #fresh = []; // rows that came since
   #reading = null;
   #failed = false; // the last reading
   #later = null;
@@ -107,7 +106,6 @@ export class JobList {
 
   #show(jobs) {
     this.#rows.clear();
-    this.#fresh = [];
     const elements = jobs.map((job) => this.#row(job));
     this.#one("tbody").replaceChildren(...elements);
     this.#controls(jobs);
@@ -124,14 +122,14 @@ export class JobList {
     if (!jobs) return;
     if (!this.#rows.size) return this.#show(jobs);
     const last = jobs.findLastIndex(({ jobId }) => this.#rows.has(jobId));
-    this.#fresh = [];
+    let fresh = 0;
     jobs.forEach((job, at) => {
       const row = this.#rows.get(job.jobId);
       if (row) this.#update(row, job);
       else if (at > last && last >= 0) this.#one("tbody").append(this.#row(job));
-      else this.#fresh.push(job);
+      else fresh += 1;
     });
-    this.#controls(jobs);
+    this.#controls(jobs, fresh);
     this.selection.show();
   }
 
@@ -161,7 +159,7 @@ export class JobList {
   }
 
   #fault(error) {
-    fill(this.#one("[data-fault]"), { fault: error?.message ?? null, signIn: error?.status === 401 });
+    fillFault(this.#one("[data-fault]"), error);
   }
 
   // -- rows
@@ -169,7 +167,7 @@ export class JobList {
   #row(job) {
     const element = made(this.#one("template[data-row]"), {
       name: job.definition?.name,
-      title: job.runId || job.jobId.slice(0, 8),
+      title: titleOf(job),
       runId: job.runId,
       short: job.jobId.slice(0, 8),
       owner: job.ownerId,
@@ -251,19 +249,20 @@ export class JobList {
     if (wait > 0) return void setTimeout(() => this.#announce(), wait + 10);
     const [{ job }] = this.#news.values();
     const one = this.#news.size === 1;
-    const title = job.runId || job.jobId.slice(0, 8);
-    fill(this.#one("[data-news]"), { one, many: !one, count: this.#news.size, title, phase: job.phase });
+    const told = { one, many: !one, count: this.#news.size, title: titleOf(job), phase: job.phase };
+    fill(this.#one("[data-news]"), told);
     this.#news.clear();
     this.#said = Date.now();
   }
 
   // -- what is around the rows
 
-  #controls(jobs) {
+  /** `fresh`: how many jobs belong between those that are shown. */
+  #controls(jobs, fresh = 0) {
     const query = this.#query();
     const filtered = FILTERS.some((name) => query.has(name));
     const none = this.#rows.size === 0;
-    const cursor = (page) => page && this.#address({ CURSOR: new URL(page).searchParams.get("CURSOR") });
+    const cursor = (page) => page && this.#address({ CURSOR: cursorOf(page) });
     fill(this.#root, {
       listed: !none,
       none: none && !filtered,
@@ -273,7 +272,7 @@ export class JobList {
       unfiltered: this.#address(Object.fromEntries(FILTERS.map((name) => [name, null]))),
       previous: cursor(jobs.previous),
       next: cursor(jobs.next),
-      fresh: this.#fresh.length || null,
+      fresh: fresh || null,
     });
     for (const format of ["json", "xml"]) {
       const all = new URLSearchParams([...query].filter(([name]) => !["CURSOR", "LIMIT"].includes(name)));
@@ -417,14 +416,16 @@ export class JobList {
     const query = this.#query();
     query.delete("CURSOR");
     query.set("LIMIT", "1000");
-    for (let url = `${this.#client.url}?${query}`; url; ) {
-      const jobs = await this.#client.page(url, { signal });
+    for (;;) {
+      const jobs = await this.#client.page(`${this.#client.url}?${query}`, { signal });
       yield* jobs;
-      query.set("CURSOR", jobs.next ? new URL(jobs.next).searchParams.get("CURSOR") : "");
-      url = jobs.next && `${this.#client.url}?${query}`;
+      if (!jobs.next) return;
+      query.set("CURSOR", cursorOf(jobs.next));
     }
   }
 }
+
+const cursorOf = (page) => new URL(page).searchParams.get("CURSOR");
 
 /** What was kept in this browser; null if it is nothing that can be read. */
 function stored(key) {

@@ -5,7 +5,7 @@
  */
 
 import { ACTIVE, FINAL } from "./uwsLib.js";
-import { fill, localDay, made } from "./fill.js";
+import { fill, fillFault, localDay, made } from "./fill.js";
 import { LogView } from "./log_view.js";
 import { kindOf, showPreview } from "./previews.js";
 import { snippets } from "./snippets.js";
@@ -134,7 +134,7 @@ export class JobPage {
   }
 
   #fault(error) {
-    fill(this.#one("[data-fault]"), { fault: error?.message ?? null, signIn: error?.status === 401 });
+    fillFault(this.#one("[data-fault]"), error);
   }
 
   // -- showing
@@ -150,8 +150,6 @@ export class JobPage {
       runs: phase === "PENDING",
       aborts: ACTIVE.includes(phase),
       over,
-      again: over,
-      another: !over,
       percent: ACTIVE.includes(phase) && percent ? String(Math.min(100, percent)) : null,
       percentText: percent && ACTIVE.includes(phase) ? jobInfo.progress : null,
       said: over ? null : SAID.map((key) => jobInfo[key]).filter(Boolean).join(" "),
@@ -222,7 +220,6 @@ export class JobPage {
         size: size ?? null,
         sha256: sha256 ?? null,
         unit: value && this.#told("parameters", id, "unit"),
-        help: this.#told("parameters", id, "help"),
         changes: phase === "PENDING" && !byReference,
       });
     });
@@ -249,13 +246,13 @@ export class JobPage {
   #results(results) {
     let open = 0;
     const items = results.map((result) => {
-      const { id, file, size, mimeType, sha256 } = result;
+      const { id, file, size, mimeType } = result;
       // By the address that this page was called by, whatever the document says of that.
       const href = this.#at("results", id);
       const description = this.#told("results", id, "help");
       const shown = { ...result, href, title: file || id, description };
       const item = made(this.#one("template[data-result]"), {
-        href, id, size, mimeType, sha256, description, file: file || id,
+        href, size, mimeType, description, file: file || id,
         previews: kindOf(shown) !== null,
       });
       const details = item.querySelector("details");

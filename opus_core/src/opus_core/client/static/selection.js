@@ -3,6 +3,9 @@
 import { ACTIVE, FINAL } from "./uwsLib.js";
 import { fill, made } from "./fill.js";
 
+/** What a job is called on a page. */
+export const titleOf = ({ runId, jobId }) => runId || jobId.slice(0, 8);
+
 const AT_ONCE = 4; // requests
 const TOLD = 20; // failures
 
@@ -162,7 +165,7 @@ export class Selection {
     say(signal.aborted ? "stopped" : "over");
     const template = bar.querySelector("template");
     const told = failed.slice(0, TOLD).map(({ job, message }) =>
-      made(template, { title: job && (job.runId || job.jobId.slice(0, 8)), message }),
+      made(template, { title: job && titleOf(job), message }),
     );
     bar.querySelector("ul").replaceChildren(...told);
     this.#working = null;

@@ -48,7 +48,7 @@ export class UwsError extends Error {
     this.url = url;
     this.body = body;
     this.retryAfter = retryAfter;
-    this.faults = faultsOf(body);
+    this.faults = errorDocument(body).faults ?? {};
   }
 }
 
@@ -381,24 +381,15 @@ function retryAfterOf(headers) {
 /** The sentence of an answer that is an error: its own, if it has one in plain words. */
 function sentenceOf(status, contentType, body) {
   const plain = !contentType || contentType.startsWith("text/plain");
-  const said = plain ? body : isJson(body) ? errorOfJson(body) : "";
-  const first = said.trim().split("\n", 1)[0];
+  const said = plain ? body : errorDocument(body).error;
+  const first = typeof said === "string" ? said.trim().split("\n", 1)[0] : "";
   return first && !first.startsWith("<") ? first : `the server answered ${status}`;
 }
 
-function errorOfJson(body) {
+/** What an OPUS says of an error in JSON; nothing, if a body is none of that. */
+function errorDocument(body) {
   try {
-    const { error } = JSON.parse(body);
-    return typeof error === "string" ? error : "";
-  } catch {
-    return ""; // whatever it is, it is no sentence
-  }
-}
-
-/** What an OPUS says of each input that is wrong, in JSON. */
-function faultsOf(body) {
-  try {
-    return isJson(body) ? (JSON.parse(body).faults ?? {}) : {};
+    return isJson(body) ? JSON.parse(body) : {};
   } catch {
     return {};
   }
