@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from opus_core.backends import Storage
+from opus_core.auth.audit import Audit
+from opus_core.backends import Storage, User
 from opus_core.errors import BadRequest
 
 LONGEST: Final = 2000  # characters
@@ -38,8 +39,11 @@ class Announcements:
                 )
         return None
 
-    def announce(self, author: str, text: str) -> None:
+    def announce(self, user: User, text: str) -> None:
         """Announce that in place of what was; an empty text takes it back."""
+        text, author = text.replace("\r\n", "\n").strip(), user.name or ""
         if len(text) > LONGEST:
             raise BadRequest(f"an announcement has {LONGEST} characters at most, not {len(text)}")
-        self._storage.append(_STREAM, {"text": text.strip(), "author": author}, key=_KEY)
+        self._storage.append(_STREAM, {"text": text, "author": author}, key=_KEY)
+        act = "announcement made" if text else "announcement withdrawn"
+        Audit(self._storage).note(author, act, address=user.address)

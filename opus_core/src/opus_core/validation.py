@@ -112,11 +112,10 @@ def split(
             inputs.append((name, value))
         elif (option := offered.get(name.casefold())) is not None:
             if value:  # a field of a page's form that was left blank
-                faults: dict[str, str] = {}
-                with _noting(faults, option.name):
+                try:
                     once(options, option.name, check_value(option, _short(name, value)))
-                if faults:
-                    raise BadInput(faults)
+                except BadRequest as error:
+                    raise BadInput({option.name: error.sentence}) from error
         elif upper not in _DROPPED:
             raise _unknown(name, definition, (*offered, *CONTROLS))
         else:

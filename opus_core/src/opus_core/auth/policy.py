@@ -115,15 +115,11 @@ class Policy:
 
     def describes(self, user: User) -> bool:
         """Whether the user may work on job descriptions."""
-        try:
-            self.may_describe(user)
-        except (NotAllowed, NotAuthenticated):
-            return False
-        return True
+        return _is_let(self.may_describe, user)
 
     def publishes(self, user: User) -> bool:
         """Whether the user may make a description what new jobs run."""
-        return self.describes(user) and (self.is_admin(user) or self.publishers_publish)
+        return _is_let(self.may_publish, user)
 
     def may_publish(self, user: User) -> None:
         """Raise unless the user may make a description what new jobs run: it is code."""
@@ -134,6 +130,14 @@ class Policy:
     def _known(self, user: User) -> None:
         if user.anonymous:
             raise NotAuthenticated("sign in first")
+
+
+def _is_let(check: Callable[[User], None], user: User) -> bool:
+    try:
+        check(user)
+    except (NotAllowed, NotAuthenticated):
+        return False
+    return True
 
 
 def _has_scope(user: User, scope: str) -> bool:

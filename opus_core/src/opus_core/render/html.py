@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -152,7 +151,6 @@ def _environment() -> jinja2.Environment:
         instant=text.instant,
         moment=_moment,
         span=_span,
-        bytes=_bytes,
         visible=_visible,
     )
     environment.globals.update(stamp=assets.stamp(), sayings=_SAYINGS)
@@ -177,16 +175,6 @@ def _span(value: timedelta | int) -> str:
         if number or parts:
             parts.append(f"{number} {unit}")
     return " ".join(parts[:2])
-
-
-def _bytes(size: int) -> str:
-    """A size for people."""
-    if size < 1000:
-        return f"{size} B"
-    units = ("kB", "MB", "GB", "TB", "PB", "EB")
-    # 999.5 of a unit would be shown as 1000 of it.
-    power = min(len(units), int(math.log10(size * 1.00051) // 3))
-    return f"{size / 1000**power:.3g} {units[power - 1]}" if power else f"{size} B"
 
 
 def _visible(value: str) -> str:

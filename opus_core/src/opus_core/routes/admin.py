@@ -7,7 +7,6 @@ from typing import Final
 
 import bottle
 
-from opus_core.auth.audit import Audit
 from opus_core.auth.people import ROLES, People
 from opus_core.auth.tokens import SCOPES, Made
 from opus_core.errors import BadRequest
@@ -39,12 +38,7 @@ def get_overview(asked: Asked) -> bottle.HTTPResponse:
 def post_announcement(asked: Asked) -> bottle.HTTPResponse:
     """`TEXT`: what is announced from now on; nothing, if it is empty."""
     _check(asked)
-    text = read_fields(asked).get("TEXT", "").replace("\r\n", "\n").strip()
-    actor = asked.user.name or ""
-    asked.parts.announcements.announce(actor, text)
-    Audit(asked.parts.storage).note(
-        actor, "announcement made" if text else "announcement withdrawn", address=asked.user.address
-    )
+    asked.parts.announcements.announce(asked.user, read_fields(asked).get("TEXT", ""))
     return see_other(asked.urls.admin())
 
 

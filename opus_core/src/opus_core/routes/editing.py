@@ -9,7 +9,7 @@ import bottle
 from opus_core import notation
 from opus_core.bodies import Body
 from opus_core.definition import JobDefinition, check_name
-from opus_core.errors import NotFound, UnknownDefinition
+from opus_core.errors import NotFound
 from opus_core.render import editor, json
 from opus_core.render.form import fields
 from opus_core.render.negotiate import Format
@@ -40,13 +40,10 @@ def get_descriptions(asked: Asked) -> bottle.HTTPResponse:
 def get_editor(asked: Asked, name: str) -> bottle.HTTPResponse:
     """One's own draft, that of `AUTHOR`, or a version (`NUMBER`); without any, what is published,
     or a new description."""
-    publishing, policy, user = asked.parts.publishing, asked.parts.policy, asked.user
+    policy, user = asked.parts.policy, asked.user
     policy.may_describe(user)
-    definition, source = _source(asked, check_name(name))
-    try:
-        last = publishing.versions(user, name)[-1].ref.number
-    except UnknownDefinition:
-        last = 0
+    last = max(asked.parts.catalogue.numbers(check_name(name)), default=0)
+    definition, source = _source(asked, name, last)
     edited = editor.Edited(
         definition=definition,
         source=source,
@@ -58,10 +55,10 @@ def get_editor(asked: Asked, name: str) -> bottle.HTTPResponse:
     return page(asked, editor.editor(frame(asked), edited))
 
 
-def _source(asked: Asked, name: str) -> tuple[JobDefinition, str]:
+def _source(asked: Asked, name: str, last: int) -> tuple[JobDefinition, str]:
     publishing, user = asked.parts.publishing, asked.user
     if asked.value("NUMBER"):
-        number = version_number(asked, "NUMBER")
+        number = version_number(asked.value("NUMBER"), "NUMBER")
         return publishing.version(user, name, number), f"version {number}"
     if asked.value("AUTHOR"):
         return publishing.draft(user, name, asked.value("AUTHOR")), "draft"
@@ -69,9 +66,7 @@ def _source(asked: Asked, name: str) -> tuple[JobDefinition, str]:
         return publishing.draft(user, name), "draft"
     except NotFound:
         pass  # there is nothing of one's own yet
-    try:
-        last = publishing.versions(user, name)[-1].ref.number
-    except UnknownDefinition:
+    if not last:
         return JobDefinition(name=name), "new"
     return publishing.version(user, name, last), f"version {last}"
 
@@ -90,15 +85,13 @@ def get_versions(asked: Asked, name: str) -> bottle.HTTPResponse:
     """All versions, and how `FROM` and `TO` differ; `TO` may be `draft`."""
     publishing, user = asked.parts.publishing, asked.user
     versions = publishing.versions(user, name)
-    numbers = [one.ref.number for one in versions]
-    before = version_number(asked, "FROM") if asked.value("FROM") else max(1, numbers[-1] - 1)
-    wanted = asked.value("TO") or str(numbers[-1])
+    last = versions[-1].ref.number
+    before = version_number(asked.value("FROM") or str(max(1, last - 1)), "FROM")
+    wanted = asked.value("TO") or str(last)
     after = (
         publishing.draft(user, name)
         if wanted == "draft"
-        else publishing.version(
-            user, name, version_number(asked, "TO") if asked.value("TO") else numbers[-1]
-        )
+        else publishing.version(user, name, version_number(wanted, "TO"))
     )
     compared = editor.Compared(
         name=name,

@@ -8,7 +8,6 @@ from itertools import chain, islice
 from typing import Final
 from urllib.parse import urlencode
 
-from opus_core.backends import JobQuery
 from opus_core.errors import BadRequest
 from opus_core.job import JobSummary
 from opus_core.queries import parse_query
@@ -22,7 +21,6 @@ _WHOLE: Final = 100  # jobs that are read before the answer begins
 class Listed:
     """The rows, and the URLs of the pages behind and before; empty if there are none."""
 
-    query: JobQuery
     rows: Iterable[JobSummary]
     next: str = ""
     previous: str = ""
@@ -58,7 +56,7 @@ def read(asked: Asked, url: str, name: str | None) -> Listed:
             raise BadRequest("a CURSOR that leads back needs a LIMIT")
         rows: Iterator[JobSummary] = get(asked.user, query)
         first = list(islice(rows, _WHOLE))
-        return Listed(query=query, rows=first if len(first) < _WHOLE else chain(first, rows))
+        return Listed(rows=first if len(first) < _WHOLE else chain(first, rows))
     if backwards and query.last is not None:
         raise BadRequest("LAST cannot be paged backwards; use SORT=-created and LIMIT")
     size = min(query.limit, LONGEST_PAGE)
@@ -75,7 +73,6 @@ def read(asked: Asked, url: str, name: str | None) -> Listed:
     behind = bool(found) and (more or backwards)
     before = bool(found) and query.last is None and (more if backwards else bool(cursor))
     return Listed(
-        query=query,
         rows=found,
         next=to(query.cursor_at(found[-1])) if behind else "",
         previous=to(f"-{query.cursor_at(found[0])}") if before else "",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 import bottle
@@ -141,31 +140,18 @@ def _open_output(asked: Asked, job: Job, which: str) -> tuple[BinaryIO | None, i
     return file, status.st_size
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tail:
-    """The end of an output."""
-
-    text: str
-    size: int  # [byte] of all of it
-
-    @property
-    def cut(self) -> bool:
-        """The beginning is not shown."""
-        return self.size > TAIL
-
-
-def tail(asked: Asked, job: Job, which: str) -> Tail:
+def tail(asked: Asked, job: Job, which: str) -> str:
     """The last 64 KiB of an output, from the beginning of a line, without terminal colours; empty
-    where it cannot be had just now, for there is more on a page."""
+    where it cannot be had just now, for there is more to be told."""
     file: BinaryIO | None = None
     with suppress(BackendUnavailable):
         file, size = _open_output(asked, job, which)
     if file is None:
-        return Tail(text="", size=0)
+        return ""
     with file:
         file.seek(max(0, size - TAIL))
         data = file.read(min(size, TAIL))
     if size > TAIL:
         _, newline, rest = data.partition(b"\n")
         data = rest if newline and rest else data
-    return Tail(text=_COLOURS.sub("", data.decode("utf-8", "replace")), size=size)
+    return _COLOURS.sub("", data.decode("utf-8", "replace"))

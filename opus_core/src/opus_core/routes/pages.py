@@ -67,15 +67,19 @@ def form(
 
 def job_list(asked: Asked, name: str | None, *, withdrawn: bool = False) -> bottle.HTTPResponse:
     """The page of a job list, which reads the jobs by itself."""
-    parts, user = asked.parts, asked.user
     listing = html.Listing(
         name=name,
         names=[one.definition.name for one in shown(asked)] if name is None else (),
         withdrawn=withdrawn,
         unlisted=_is_unlisted(asked),
-        seq=parts.service.changes(user, -1, 0).seq,
+        seq=_seq(asked),
     )
-    return page(asked, html.job_list(frame(asked, notices=health.faults(parts)), listing))
+    return page(asked, html.job_list(frame(asked, notices=health.faults(asked.parts)), listing))
+
+
+def _seq(asked: Asked) -> int:
+    """What `/changes` tells from there on is news to who reads this page."""
+    return asked.parts.service.changes(asked.user, -1, 0).seq
 
 
 def _is_unlisted(asked: Asked) -> bool:
@@ -95,8 +99,8 @@ def job(asked: Asked, value: Job) -> bottle.HTTPResponse:
     parts, user = asked.parts, asked.user
     notices = health.faults(parts) if value.needs_supervisor else []
     told = value.owner == user.name and not _is_unlisted(asked)
-    seq = parts.service.changes(user, -1, 0).seq if told else None
     around = frame(asked, notices=notices)
+    seq = _seq(asked) if told else None
     return page(asked, html.job(around, value, _definition(asked, value), seq))
 
 

@@ -69,7 +69,8 @@ def get_versions(asked: Asked, name: str) -> bottle.HTTPResponse:
     """Who published what when; with `NUMBER` one of them, with its script."""
     publishing = asked.parts.publishing
     if asked.value("NUMBER"):
-        return _json(asked, publishing.version(asked.user, name, version_number(asked, "NUMBER")))
+        number = version_number(asked.value("NUMBER"), "NUMBER")
+        return _json(asked, publishing.version(asked.user, name, number))
     versions = [
         {"number": one.ref.number, "author": one.author, "time": instant(one.time)}
         for one in publishing.versions(asked.user, name)
@@ -77,9 +78,9 @@ def get_versions(asked: Asked, name: str) -> bottle.HTTPResponse:
     return document(asked, Format.JSON, json.dumps({"versions": versions}))
 
 
-def version_number(asked: Asked, key: str) -> int:
-    """The number of a version that the query names so."""
-    number = whole(asked.value(key))
+def version_number(text: str, key: str) -> int:
+    """The number of a version that somebody gives as `key`."""
+    number = whole(text)
     if number is None or number < 1:
         raise BadRequest(f"{key} is the number of a version")
     return number

@@ -162,7 +162,7 @@ def get_error(asked: Asked, name: str, job_id: str) -> bottle.HTTPResponse:
     job = asked.job(name, job_id)
     if job.error is None:
         raise NotFound(f"job {job.id} has no error; it is {job.phase}")
-    end = tail(asked, job, "stderr").text if job.error.has_detail else ""
+    end = tail(asked, job, "stderr") if job.error.has_detail else ""
     return reply(text.error(job, end), TEXT)
 
 
