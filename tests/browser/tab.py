@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import axe_playwright_python
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from servers import eventually
+from servers import Site, eventually
 
 _AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -23,6 +23,12 @@ _RUN = """
     const told = (found) => found.map(({ id, nodes }) => [id, nodes.map(why)]);
     return [told(violations), told(incomplete)];
   })
+"""
+_FOCUS = """
+() => {
+  const { ariaLabel, innerText } = document.activeElement;
+  return (ariaLabel || innerText || "").trim();
+}
 """
 _VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
@@ -74,6 +80,25 @@ class Tab:
     def texts(self, selector: str) -> list[str]:
         """Of all that are shown."""
         return [one for one in self.page.locator(f"{selector}:visible").all_inner_texts() if one]
+
+    def sign_in(self, site: Site, user: str) -> Tab:
+        """By a one-time link."""
+        self.open(site.opus("user", "link", user).stdout.split()[-1])
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.get_by_text("Signed in as").wait_for()
+        return self
+
+    def focus(self) -> str:
+        """What is said of the element that has the focus."""
+        return self.page.evaluate(_FOCUS)
+
+    def to(self, name: str) -> None:
+        """Press Tab until the focus is there."""
+        for _ in range(80):
+            self.page.keyboard.press("Tab")
+            if self.focus() == name:
+                return
+        raise AssertionError(f"no Tab leads to {name}")
 
     def until(self, what: Any, seconds: float = 20) -> Any:
         """Ask until it is so, and let the browser's events come meanwhile."""

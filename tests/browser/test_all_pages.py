@@ -74,3 +74,48 @@ def test_a_new_token_is_shown_once(site, root):
     root.page.reload()
     root.page.get_by_role("button", name=f"Revoke {token.split('_')[1]}").click()
     assert site.get("/rest/say", headers=headers).status == 401
+
+
+# What fill.js makes of a number of seconds, and of bytes.
+SAID = """
+async ([what, values]) => {
+  const style = document.querySelector("link[rel=stylesheet]").href;
+  const words = await import(new URL("fill.js", style).href);
+  return values.map(words[what]);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        (
+            "span",
+            {
+                0: "0.0 s",
+                -5: "0.0 s",
+                3.14: "3.1 s",
+                59: "59 s",
+                3600: "1 h 0 min",
+                61: "1 min 1 s",
+                90061: "1 d 1 h",
+            },
+        ),
+        (
+            "bytes",
+            {
+                0: "0 B",
+                999: "999 B",
+                1000: "1 kB",
+                135_000: "135 kB",
+                999_999: "1 MB",
+                5_010: "5.01 kB",
+                2 * 10**9: "2 GB",
+                10**16: "10 PB",
+            },
+        ),
+    ],
+)
+def test_lengths_of_time_and_sizes_are_for_people(site, tab, what, said):
+    tab.open(f"{site.url}/signin")
+    assert tab.page.evaluate(SAID, [what, list(said)]) == list(said.values())

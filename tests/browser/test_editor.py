@@ -29,17 +29,10 @@ def site(tmp_path_factory) -> Iterator[Site]:
         yield one
 
 
-def signed_in(tab: Tab, site: Site, user: str) -> Tab:
-    tab.open(site.opus("user", "link", user).stdout.split()[-1])
-    tab.page.get_by_role("button", name="Sign in").click()
-    tab.page.get_by_text("Signed in as").wait_for()
-    return tab
-
-
 @pytest.fixture
 def root(site, chromium) -> Iterator[Tab]:
     with opened(chromium) as tab:
-        yield signed_in(tab, site, ROOT)
+        yield tab.sign_in(site, ROOT)
 
 
 def described(tab: Tab, site: Site, name: str) -> Tab:
@@ -220,7 +213,7 @@ def test_what_cannot_run_is_not_published(site, root):
 
 def test_a_publisher_asks_and_an_admin_publishes(site, root, chromium):
     with opened(chromium) as tab:
-        described(signed_in(tab, site, EVE), site, "asked")
+        described(tab.sign_in(site, EVE), site, "asked")
         assert tab.page.get_by_role("button", name="Publish").count() == 0
         tab.page.get_by_role("textbox", name="Script").fill("true")
         press(tab, "Ask for validation")

@@ -41,10 +41,7 @@ def site(tmp_path_factory) -> Iterator[Site]:
 @contextmanager
 def signed_in(site: Site, chromium, user: str) -> Iterator[Tab]:
     with opened(chromium, viewport=SIZE, timezone_id="Europe/Paris") as tab:
-        tab.open(site.opus("user", "link", user).stdout.split()[-1])
-        tab.page.get_by_role("button", name="Sign in").click()
-        tab.page.get_by_text("Signed in as").wait_for()
-        yield tab
+        yield tab.sign_in(site, user)
 
 
 @pytest.fixture

@@ -383,34 +383,24 @@ def test_what_could_not_be_done_is_told(clean, tab):
 
 def test_an_admin_sees_the_jobs_of_all_and_can_ask_for_one_owner(tmp_path, chromium):
     with say_site(tmp_path / "site", free_port(), auth="anonymous = false") as site:
-        links = {}
+        site.serve()
         for user, role in (("ann", "user"), ("root", "admin")):
             site.opus("user", "add", user, "--role", role)
             token = site.opus("token", "add", user).stdout.strip()
-            made = {"Authorization": f"Bearer {token}"}
-            assert site.start is not None
-            links[user] = (site.opus("user", "link", user).stdout.split()[-1], made)
-        site.serve()
-        for user, (_, headers) in links.items():
-            site.post("/rest/say", {"RUNID": f"of {user}"}, headers=headers)
+            known = {"Authorization": f"Bearer {token}"}
+            site.post("/rest/say", {"RUNID": f"of {user}"}, headers=known)
         with opened(chromium) as tab:
-            signed_in(tab, site, links["ann"][0])
+            tab.sign_in(site, "ann")
             tab.open(f"{site.url}/jobs")
             tab.until(lambda: names(tab) == ["of ann"])
             assert tab.page.get_by_role("textbox", name="Owner").count() == 0
         with opened(chromium) as tab:
-            signed_in(tab, site, links["root"][0])
+            tab.sign_in(site, "root")
             tab.open(f"{site.url}/jobs")
             tab.until(lambda: names(tab) == ["of root", "of ann"])
             tab.page.get_by_role("textbox", name="Owner").fill("ann")
             tab.page.keyboard.press("Enter")
             tab.until(lambda: names(tab) == ["of ann"])
-
-
-def signed_in(tab: Tab, site: Site, link: str) -> None:
-    tab.open(link)
-    tab.page.get_by_role("button", name="Sign in").click()
-    tab.page.get_by_text("Signed in as").wait_for()
 
 
 # -- for everybody
@@ -432,39 +422,21 @@ def test_everybody_can_use_it(clean, tab, what):
     tab.accessible(**({"color_contrast": "<"} if what == "menu" else {}))
 
 
-FOCUS = """
-() => {
-  const { ariaLabel, innerText } = document.activeElement;
-  return (ariaLabel || innerText || "").trim();
-}
-"""
-
-
 def test_it_can_be_used_by_keyboard_alone(clean, tab):
     for title in ("a", "b"):
         make(clean, title)
     tab.open(f"{clean.url}/rest/say")
     tab.until(lambda: names(tab) == ["b", "a"])
 
-    def focus() -> str:
-        return tab.page.evaluate(FOCUS)
-
-    def to(name: str) -> None:
-        for _ in range(60):
-            tab.page.keyboard.press("Tab")
-            if focus() == name:
-                return
-        raise AssertionError(f"no Tab leads to {name}")
-
-    to("Select b")
+    tab.to("Select b")
     tab.page.keyboard.press("Space")
-    to("Delete…")
+    tab.to("Delete…")
     tab.page.keyboard.press("Enter")
-    assert focus() == "Keep them as they are"
+    assert tab.focus() == "Keep them as they are"
     tab.page.keyboard.press("Shift+Tab")
     tab.page.keyboard.press("Enter")
     tab.until(lambda: names(tab) == ["a"])
-    to("Select a")
+    tab.to("Select a")
 
 
 def test_hostile_names_do_nothing(clean, tab):

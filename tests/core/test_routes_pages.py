@@ -231,20 +231,3 @@ def test_the_library_for_scripts_is_served_as_a_module(client):
 )
 def test_lengths_of_time_are_for_people(seconds, shown):
     assert html._span(timedelta(seconds=seconds)) == shown
-
-
-@pytest.mark.parametrize(
-    ("size", "shown"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1 kB"),
-        (135_000, "135 kB"),
-        (999_999, "1 MB"),
-        (5_010, "5.01 kB"),
-        (2 * 10**9, "2 GB"),
-        (10**16, "10 PB"),
-    ],
-)
-def test_sizes_are_for_people(size, shown):
-    assert html._bytes(size) == shown
