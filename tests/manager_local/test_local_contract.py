@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -10,6 +12,16 @@ import pytest
 from isolated import NOBODY, needs_bubblewrap, needs_root, open_folder
 from opus_core.testing import ManagerContract
 from opus_manager_local import LocalManager, LocalOptions
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+
+
+def exchange(one, other):
+    """Give two paths each other's names in one step, which leaves the manager's threads no moment
+    at which the name is free and they could make a folder of it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(AT_FDCWD, bytes(one), AT_FDCWD, bytes(other), RENAME_EXCHANGE):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(one))
 
 
 class TestLocalManager(ManagerContract):
@@ -60,13 +72,12 @@ class TestLocalManager(ManagerContract):
         @contextmanager
         def away():
             there, elsewhere = tmp_path / "local", tmp_path / "elsewhere"
-            there.rename(elsewhere)
-            there.write_text("not a folder")
+            elsewhere.write_text("not a folder")
+            exchange(there, elsewhere)
             try:
                 yield
             finally:
-                there.unlink()
-                elsewhere.rename(there)
+                exchange(there, elsewhere)
 
         return away
 
