@@ -1,6 +1,8 @@
 """Two small UWS services by another hand: one of UWS 1.0, and one of 1.1 that never waits.
 
-Jobs live in memory; what they do is to let time pass. Pages of all sites may ask (CORS).
+Jobs live in memory; what they do is to let time pass. Pages of all sites may ask (CORS) for what
+needs no credentials, unless the service is `closed` to them. That of 1.0 has no DELETE, and its
+lists say nothing of times; that of 1.1 has both, and the filters of the standard.
 
 `busy=N` lets the next N questions about a job be refused for a second; `asked`, which the job of
 UWS 1.1 shows among its parameters, counts the questions.
@@ -14,6 +16,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.parser import BytesParser
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -33,6 +37,8 @@ class Job:
     aborted: bool = False
     asked: int = 0
     busy: int = 0
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+    run_id: str = ""
 
     @property
     def phase(self) -> str:
@@ -52,7 +58,9 @@ class Service:
     """One job list at `/async`."""
 
     recent: bool
+    closed: bool = False
     jobs: dict[str, Job] = field(default_factory=dict)
+    made: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def document(self, job: Job) -> str:
@@ -67,16 +75,33 @@ class Service:
         return (
             f'<?xml version="1.0" encoding="{encoding}"?>'
             f'<job xmlns="{UWS}" xmlns:x="{XLINK}"{version}><jobId>{job.id}</jobId>'
+            f"{self._more('', job)}"
             f"<phase>{job.phase}</phase><quote/><executionDuration>0</executionDuration>"
             f"<parameters>{parameters}</parameters>"
             f"<results>{results if job.phase == 'COMPLETED' else ''}</results></job>"
         )
 
-    def list(self) -> str:
+    def _more(self, prefix: str, job: Job) -> str:
+        """What UWS 1.1 says of a job besides, in documents and in lists."""
+        said = {"runId": job.run_id, "ownerId": "somebody", "creationTime": job.created.isoformat()}
+        parts = (
+            f"<{prefix}{name}>{html.escape(text)}</{prefix}{name}>" for name, text in said.items()
+        )
+        return "".join(parts) if self.recent else ""
+
+    def list(self, query: dict[str, list[str]]) -> str:
+        jobs = list(self.jobs.values())
+        if self.recent:
+            if phases := query.get("PHASE"):
+                jobs = [job for job in jobs if job.phase in phases]
+            if after := query.get("AFTER"):
+                jobs = [job for job in jobs if job.created > datetime.fromisoformat(after[0])]
+            if last := query.get("LAST"):
+                jobs = sorted(jobs, key=lambda job: job.created)[: -int(last[0]) - 1 : -1]
         rows = "".join(
             f'<u:jobref id="{job.id}" x:href="async/{job.id}">'
-            f"<u:phase>{job.phase}</u:phase></u:jobref>"
-            for job in self.jobs.values()
+            f"<u:phase>{job.phase}</u:phase>{self._more('u:', job)}</u:jobref>"
+            for job in jobs
         )
         version = ' version="1.1"' if self.recent else ""
         return f'<u:jobs xmlns:u="{UWS}" xmlns:x="{XLINK}"{version}>{rows}</u:jobs>'
@@ -94,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
         service = self.service
         with service.lock:
             if steps == ["async"]:
-                return self._send(200, service.list())
+                return self._send(200, service.list(parse_qs(urlsplit(self.path).query)))
             job = service.jobs.get(steps[1]) if len(steps) > 1 else None
             if job is None:
                 return self._lost()
@@ -118,18 +143,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        form = parse_qsl(self.rfile.read(length).decode(), keep_blank_values=True)
+        form = self._form(self.rfile.read(length))
         steps = self._steps()
         service = self.service
         with service.lock:
             if steps == ["async"]:
-                job = Job(str(len(service.jobs) + 1), [])
+                service.made += 1
+                job = Job(str(service.made), [])
                 job.busy = int(dict(form).get("busy", "0"))
                 # In UWS 1.0 nothing is said of PHASE in a creation: here it is a parameter.
                 runs = service.recent and ("PHASE", "RUN") in form
-                job.parameters = [
-                    pair for pair in form if not (service.recent and pair[0] == "PHASE")
-                ]
+                known = ("PHASE", "RUNID") if service.recent else ()
+                job.parameters = [pair for pair in form if pair[0] not in known]
+                job.run_id = dict(form).get("RUNID", "")
                 job.began = time.monotonic() if runs else None
                 service.jobs[job.id] = job
                 return self._redirect(f"/async/{job.id}")
@@ -145,6 +171,29 @@ class Handler(BaseHTTPRequestHandler):
                 del service.jobs[job.id]
                 return self._redirect("/async")
         return self._lost()
+
+    def do_DELETE(self) -> None:
+        if not self.service.recent:
+            return self._send(405, "", headers={"Allow": "GET, POST"})
+        _, *job = self._steps()
+        with self.service.lock:
+            if len(job) != 1 or self.service.jobs.pop(job[0], None) is None:
+                return self._lost()
+        return self._redirect("/async")
+
+    def _form(self, body: bytes) -> list[tuple[str, str]]:
+        """Names and values; of a file its name and its size."""
+        kind = self.headers.get("Content-Type", "")
+        if not kind.startswith("multipart/"):
+            return parse_qsl(body.decode(), keep_blank_values=True)
+        message = BytesParser().parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
+        form = []
+        for part in message.walk():
+            if (name := part.get_param("name", header="Content-Disposition")) is not None:
+                data = part.get_payload(decode=True)
+                file = part.get_filename()
+                form.append((name, f"{file}, {len(data)} bytes" if file else data.decode()))
+        return form
 
     def _steps(self) -> list[str]:
         parts = urlsplit(self.path)
@@ -171,10 +220,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         if status != 204:
             self.send_header("Content-Length", str(len(data)))
-        self.send_header("Access-Control-Allow-Origin", "*")
-        self.send_header("Access-Control-Allow-Headers", "*")
-        self.send_header("Access-Control-Allow-Methods", "GET, POST, DELETE")
-        self.send_header("Access-Control-Expose-Headers", "Location, Retry-After")
+        if not self.service.closed:
+            self.send_header("Access-Control-Allow-Origin", "*")
+            self.send_header("Access-Control-Allow-Headers", "*")
+            self.send_header("Access-Control-Allow-Methods", "GET, POST, DELETE")
+            self.send_header("Access-Control-Expose-Headers", "Location, Retry-After")
         self.send_header("Date", formatdate(usegmt=True))
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -186,8 +236,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def foreign(*, recent: bool) -> Iterator[str]:
+def foreign(*, recent: bool, closed: bool = False) -> Iterator[str]:
     """A service that runs; answers the address of its job list."""
-    handler = type("Bound", (Handler,), {"service": Service(recent=recent)})
+    handler = type("Bound", (Handler,), {"service": Service(recent=recent, closed=closed)})
     with answering_by(handler) as origin:
         yield f"{origin}/async"

@@ -16,7 +16,7 @@ LINES = (
     ("links",),
     ("backends",),
     ("hookspecs",),
-    ("values", "below", "settings", "hosts", "departure"),
+    ("values", "below", "settings", "hosts", "departure", "elsewhere"),
     (
         "sections",
         "texts",
@@ -31,6 +31,7 @@ LINES = (
         "pacing",
         "fetching",
         "notation",
+        "proxy",
     ),
     ("access", "config", "controls", "heavy", "intake", "drafts", "offers", "validation"),
     ("plugins", "definitions", "wrapper", "lifecycle", "datadir", "logs"),

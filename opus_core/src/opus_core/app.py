@@ -13,16 +13,18 @@ from pathlib import Path
 import bottle
 
 import opus_core
-from opus_core import hosts, routes
+from opus_core import elsewhere, hosts, routes
 from opus_core.auth.audit import Audit
 from opus_core.auth.people import People
 from opus_core.auth.policy import Policy
 from opus_core.auth.sessions import Lifetimes
 from opus_core.backends import Jdl, Limits, Manager, Storage
+from opus_core.client import Client
 from opus_core.config import Config
 from opus_core.datadir import DataDir, open_data_dir
 from opus_core.definitions import Catalogue
 from opus_core.disk import ROOM, Place, noticing_full
+from opus_core.elsewhere import Services
 from opus_core.errors import ConfigError, StorageFull
 from opus_core.fetching import Fetch
 from opus_core.folder import Folders
@@ -30,6 +32,7 @@ from opus_core.forms import FormLimits
 from opus_core.heavy import Turns
 from opus_core.lifecycle import Policy as EndPolicy
 from opus_core.plugins import Registry
+from opus_core.proxy import Proxy
 from opus_core.publishing import Publishing
 from opus_core.routes import handover
 from opus_core.service import JobService
@@ -51,6 +54,7 @@ class Opus:
     storage: Storage
     manager: Manager
     jdl: Jdl
+    jdls: tuple[Jdl, ...]  # every format that is installed, that one first
     data_dir: DataDir
     catalogue: Catalogue
     folders: Folders
@@ -104,14 +108,7 @@ class Opus:
     @property
     def form_limits(self) -> FormLimits:
         """What one request may bring."""
-        config = self.config
-        return FormLimits(
-            max_text=config.server.max_body,
-            max_file=config.jobs.max_upload,
-            # A file of just the size that is allowed comes with the form around it.
-            max_total=config.jobs.max_upload + config.server.max_body,
-            max_files=config.jobs.max_files,
-        )
+        return form_limits(self.config)
 
     def wsgi(self, *, private: bool = False) -> bottle.Bottle:
         """The web side: a WSGI application; `private` if its server listens on loopback alone."""
@@ -139,8 +136,16 @@ class Opus:
                 user_header=config.auth.user_header,
                 plugins=lambda: self.registry.plugins(config),
                 places=self._places(),
+                pages=config.client.merge,
+                services=self._services,
+                proxy=Proxy(self._services, at_once=max(1, config.server.threads // 2)),
+                jdls=self.jdls,
             )
         )
+
+    @property
+    def _services(self) -> Services:
+        return elsewhere.parse(self.config.client.servers)
 
     def _places(self) -> tuple[Place, ...]:
         """Where this server writes."""
@@ -183,7 +188,8 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
     for backend in (storage, *((manager,) if supervises else ()), jdl):
         backend.check()
     storage.prepare()
-    catalogue = Catalogue(data_dir.path / "definitions", jdl, registry.jdls(config))
+    jdls = registry.jdls(config)
+    catalogue = Catalogue(data_dir.path / "definitions", jdl, jdls)
     catalogue.look()  # without it nothing could be shown, and nobody would be told
     folders = _job_folders(config, storage)
     watcher = Watcher(storage, slots=config.wait_slots, per_user=config.wait_per_user)
@@ -223,6 +229,7 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
         storage=storage,
         manager=manager,
         jdl=jdl,
+        jdls=jdls,
         data_dir=data_dir,
         catalogue=catalogue,
         folders=folders,
@@ -232,6 +239,38 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
         people=people,
     )
     return opus
+
+
+def client_of(config: Config, *, private: bool = False) -> Client:
+    """The client alone, for the services that are listed; `private` if its server listens on
+    loopback alone. A format of descriptions that cannot be loaded is left out."""
+    registry = Registry()
+    registry.discover(config.plugins.disabled)
+    try:
+        jdls = registry.jdls(config)
+    except ConfigError as error:
+        log.warning("descriptions are read in JSON alone: %s", error)
+        jdls = ()
+    return Client(
+        services=elsewhere.parse(config.client.servers),
+        jdls=jdls,
+        debug=config.debug,
+        limits=form_limits(config),
+        at_once=max(1, config.server.threads // 2),
+        private=private,
+        proxies=config.server.trusted_proxies,
+    )
+
+
+def form_limits(config: Config) -> FormLimits:
+    """What one request may bring."""
+    return FormLimits(
+        max_text=config.server.max_body,
+        max_file=config.jobs.max_upload,
+        # A file of just the size that is allowed comes with the form around it.
+        max_total=config.jobs.max_upload + config.server.max_body,
+        max_files=config.jobs.max_files,
+    )
 
 
 def _anonymous_limits(config: Config) -> Limits:

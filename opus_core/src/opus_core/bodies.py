@@ -50,6 +50,11 @@ class Body:
         return 0
 
     @property
+    def length(self) -> int | None:
+        """What the request says of its size [byte]; None where it says nothing."""
+        return self._length
+
+    @property
     def empty(self) -> bool:
         """There is no body, or one of no bytes."""
         if not self._ahead:

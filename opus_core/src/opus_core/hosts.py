@@ -70,7 +70,7 @@ class Hosts:
                 f"{shown(url)} cannot be fetched: this server fetches no files; download it and"
                 " upload it"
             )
-        parts, host = _split(url)
+        parts, host = taken_apart(url)
         literal = _address(host)
         possible = self.permits(host, host) if literal else bool(self.networks) or self._named(host)
         if not possible:
@@ -125,7 +125,7 @@ def parse(entries: Iterable[str]) -> Hosts:
 
 def host_of(parts: SplitResult) -> str:
     """The host of a URL that was checked, as its name is asked for and compared."""
-    return _split(parts.geturl())[1]
+    return taken_apart(parts.geturl())[1]
 
 
 def is_public(address: Address) -> bool:
@@ -146,8 +146,9 @@ def _address(text: str) -> Address | None:
         return None
 
 
-def _split(url: str) -> tuple[SplitResult, str]:
-    """The parts of a URL, and its host in lower case and ASCII, without a dot at its end."""
+def taken_apart(url: str) -> tuple[SplitResult, str]:
+    """The parts of a URL of http or https, and its host in lower case and ASCII, without a dot at
+    its end. Raises `BadRequest` for what is none, or names a user."""
     refused = f"{shown(url)} cannot be fetched"
     # urlsplit takes line breaks out without a word.
     if len(url) > LONGEST or _NOT_IN_URL.search(url) or not fits_xml(url):

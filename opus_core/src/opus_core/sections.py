@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+from opus_core.elsewhere import parse as services
 from opus_core.hosts import parse
+from opus_core.values import is_loopback
 
 T = TypeVar("T")
 
@@ -124,12 +126,36 @@ class Supervisor:
 class Client:
     """[client]: the web pages."""
 
-    merge: bool = option(True, "Whether this server serves the web client as well.")
-    servers: tuple[str, ...] = option((), "Further UWS servers that the client offers, as URLs.")
+    merge: bool = option(
+        True,
+        "Whether this server has pages for browsers; without, it has the API alone, and `opus "
+        "client` elsewhere may have the pages.",
+    )
+    servers: tuple[str, ...] = option(
+        (),
+        "UWS services elsewhere that the pages are for as well, by their job lists, or servers "
+        "with several.",
+    )
+    host: str = option("127.0.0.1", "Address that `opus client` listens on.")
+    port: int = option(8081, "Port of `opus client`; 0: any that is free.", least=0, most=65535)
 
     def __post_init__(self) -> None:
+        if not _is_host(self.host):
+            raise ValueError(
+                f"host: {self.host!r} is neither an address, such as 192.0.2.7 or ::1, nor the"
+                " name of a host"
+            )
         for server in self.servers:
             check_url("servers", server)
+        try:
+            services(self.servers)
+        except ValueError as error:
+            raise ValueError(f"servers: {error}") from error
+
+    @property
+    def private(self) -> bool:
+        """Only this machine can ask `opus client`."""
+        return is_loopback(self.host)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

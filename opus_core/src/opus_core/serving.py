@@ -1,4 +1,4 @@
-"""The embedded web server: waitress around the application, with or without a supervisor."""
+"""The embedded web server: waitress around an application, with or without a supervisor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import resource
 import threading
 import time
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from waitress import wasyncore
 from waitress.server import BaseWSGIServer, MultiSocketServer
@@ -28,51 +28,52 @@ _MOST_FILES: Final = 65536
 _FILES_BESIDE: Final = 256  # open files that are no connections, and two for each thread
 
 
-class Server:
-    """Serves one opened installation until it is closed; a context manager closes it."""
+class Web:
+    """A WSGI application, served by waitress until it is closed; a context manager closes it."""
 
-    def __init__(self, opus: Opus, *, port: int | None = None) -> None:
-        settings = opus.config.server
-        self._opus = opus
-        spool = Spool(
-            opus.data_dir.path / "spool",
-            largest=opus.form_limits.max_total,
-            min_free=opus.config.jobs.min_free,
-        )
+    def __init__(
+        self,
+        application: Any,  # noqa: ANN401
+        spool: Spool,
+        *,
+        host: str,
+        port: int,
+        threads: int,
+        table: str = "server",
+    ) -> None:
+        """`table`: of the configuration, in which the address stands."""
         try:
             spool.prepare()
         except OSError as error:
             raise ConfigError(
                 f"{spool.folder} cannot be used for what comes in: {error.strerror}"
             ) from error
-        port = settings.port if port is None else port
         try:
             # Any: the published types know nothing of the address that was bound.
             self._server: Any = create_server(
-                opus.wsgi(private=opus.config.private),
+                application,
                 spool,
-                host=settings.host,
+                host=host,
                 port=port,
-                threads=settings.threads,
+                threads=threads,
                 ident="opus",
-                connection_limit=_connections(settings.threads),
+                connection_limit=_connections(threads),
                 asyncore_use_poll=True,  # select() ends at about 1,000 sockets
                 clear_untrusted_proxy_headers=False,  # `opus_core.forwarded` sees to them
             )
         except OSError as error:
             other = "host" if error.errno == errno.EADDRNOTAVAIL else "port"
             raise ConfigError(
-                f"cannot listen on {settings.host}:{port}: {error.strerror};"
-                f" choose another [server] {other}"
+                f"cannot listen on {host}:{port}: {error.strerror};"
+                f" choose another [{table}] {other}"
             ) from error
         except ValueError as error:  # waitress's word for a name or a port that is none
             raise ConfigError(
-                f"cannot listen on {settings.host}:{port}: that is no address of this machine;"
-                " choose another [server] host or port"
+                f"cannot listen on {host}:{port}: that is no address of this machine;"
+                f" choose another [{table}] host or port"
             ) from error
         self._thread = threading.Thread(target=self._answer, name="opus-http", daemon=True)
         self._closing = threading.Event()
-        self._supervisor: Supervisor | None = None
 
     @property
     def url(self) -> str:
@@ -84,16 +85,12 @@ class Server:
         shown = "127.0.0.1" if host in ("0.0.0.0", "") else host  # noqa: S104  a comparison
         return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
-    def start(self, *, supervise: bool) -> None:
-        """Begin to answer, and to supervise; returns at once."""
-        if supervise:
-            self._supervisor = self._opus.supervisor(event_url=self.url)
-            self._supervisor.start()
+    def begin(self) -> None:
+        """Begin to answer; returns at once."""
         self._thread.start()
 
     def close(self) -> None:
-        """Wake those who wait, finish what is being answered. Jobs go on running."""
-        self._opus.watcher.close()
+        """Finish what is being answered."""
         # Answers first, then the sockets: a thread that is still answering needs its own.
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=_LAST_ANSWERS)
         self._closing.set()
@@ -103,8 +100,6 @@ class Server:
             for listener in self._listeners():
                 listener.pull_trigger()
             self._thread.join(timeout=30)
-        if self._supervisor is not None:
-            self._supervisor.stop()
 
     def _answer(self) -> None:
         """Serve the connections. At the end an answer may still get out, but a client that only
@@ -132,7 +127,7 @@ class Server:
         found = self._connections().values()
         return [one for one in list(found) if isinstance(one, BaseWSGIServer)]
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -142,6 +137,41 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class Server(Web):
+    """Serves one opened installation."""
+
+    def __init__(self, opus: Opus, *, port: int | None = None) -> None:
+        settings = opus.config.server
+        self._opus = opus
+        self._supervisor: Supervisor | None = None
+        spool = Spool(
+            opus.data_dir.path / "spool",
+            largest=opus.form_limits.max_total,
+            min_free=opus.config.jobs.min_free,
+        )
+        super().__init__(
+            opus.wsgi(private=opus.config.private),
+            spool,
+            host=settings.host,
+            port=settings.port if port is None else port,
+            threads=settings.threads,
+        )
+
+    def start(self, *, supervise: bool) -> None:
+        """Begin to answer, and to supervise; returns at once."""
+        if supervise:
+            self._supervisor = self._opus.supervisor(event_url=self.url)
+            self._supervisor.start()
+        self.begin()
+
+    def close(self) -> None:
+        """Wake those who wait, finish what is being answered. Jobs go on running."""
+        self._opus.watcher.close()
+        super().close()
+        if self._supervisor is not None:
+            self._supervisor.stop()
 
 
 def _unsent(connections: dict[int, Any]) -> bool:

@@ -1,6 +1,7 @@
 """The web side for a WSGI server: `application = make_application("/path/opus.toml")`.
 
-No supervisor runs in it unless `[supervisor] embedded = true`; run `opus supervise` beside it.
+No supervisor runs in it unless `[supervisor] embedded = true`; run `opus supervise` beside it. The
+client alone, for the services that `[client] servers` lists, is `make_client_application`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import bottle
 
-from opus_core.app import open_opus
+from opus_core.app import client_of, open_opus
+from opus_core.client import make_client
 from opus_core.config import load
+from opus_core.errors import ConfigError
 from opus_core.logs import set_up
 
 
@@ -27,3 +30,13 @@ def make_application(config: str | Path) -> bottle.Bottle:
         atexit.register(supervisor.stop)
     atexit.register(opus.watcher.close)
     return opus.wsgi()
+
+
+def make_client_application(config: str | Path) -> bottle.Bottle:
+    """The client alone, for the services that this file lists; answers the WSGI application."""
+    loaded = load(Path(config)).under_wsgi()
+    if not loaded.client.servers:
+        raise ConfigError(f"{loaded.where('client')} lists no services in servers")
+    if loaded.log_file is not None:
+        set_up(loaded)
+    return make_client(client_of(loaded))

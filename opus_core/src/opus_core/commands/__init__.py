@@ -8,6 +8,7 @@ from typing import Final
 from opus_core.commands import (
     audit,
     check,
+    client,
     demo,
     init,
     jdl,
@@ -25,6 +26,7 @@ MODULES: Final[tuple[ModuleType, ...]] = (
     init,
     serve,
     supervise,
+    client,
     check,
     plugins,
     jdl,

@@ -24,6 +24,7 @@ FILES: Final = {
                 "editor",
                 "fill",
                 "fits",
+                "foreign_list",
                 "job_form",
                 "job_list",
                 "job_page",
@@ -31,7 +32,8 @@ FILES: Final = {
                 "live_note",
                 "log_view",
             ),
-            *("previews", "selection", "snippets", "uws_manager", "votable", "votable_binary"),
+            *("previews", "selection", "service", "service_job", "service_jobs", "service_new"),
+            *("snippets", "uws_manager", "votable", "votable_binary"),
         )
     },
 }

@@ -49,6 +49,8 @@ class Frame:
     accounts: bool = False  # somebody can sign in here
     admin: bool = False
     describes: bool = False  # may work on descriptions
+    services: bool = False  # there are pages about services elsewhere
+    alone: bool = False  # and no others
     notices: Sequence[str] = ()  # what keeps this server from running jobs
 
 
@@ -102,7 +104,7 @@ def job_list(frame: Frame, listing: Listing) -> str:
 def job(frame: Frame, value: Job, definition: JobDefinition, seq: int | None) -> str:
     """The page of a job; what `/changes` tells from `seq` on is news. None: it tells the reader
     nothing of this job."""
-    return render("job.html", frame, job=value, definition=definition, seq=seq)
+    return render("job.html", frame, job=value, phase=value.phase, definition=definition, seq=seq)
 
 
 def availability(frame: Frame, faults: Sequence[str], since: datetime) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 
 def _segment(text: str) -> str:
@@ -98,6 +98,11 @@ class Urls:
     def admin(self, *parts: str) -> str:
         """The pages for admins."""
         return "/".join((f"{self.root}/admin", *map(_segment, parts)))
+
+    def services(self, what: str = "", **query: str) -> str:
+        """The pages about services elsewhere: `jobs`, `job` or `new` of one, by its address."""
+        path = f"{self.root}/services" + (f"/{what}" if what else "")
+        return f"{path}?{urlencode(query)}" if query else path
 
     def availability(self) -> str:
         """How this server is."""

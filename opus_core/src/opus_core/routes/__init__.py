@@ -4,20 +4,18 @@ asking   a request as a handler sees it        reply  an answer, and what an err
 uws output creation lists    the job tree      pages  what a browser gets at the same addresses
 sync changes                                   files  ranges and conditional requests
 definitions events vosi health api static             cors   pages of other sites
+services   pages about services elsewhere      application   what these and the client alone share
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import bottle
 
 from opus_core.definition import TAKEN_NAMES
-from opus_core.errors import NotFound, OpusError
-from opus_core.forwarded import Proxies
 from opus_core.routes import (
     account,
     admin,
@@ -30,21 +28,20 @@ from opus_core.routes import (
     events,
     output,
     publishing,
+    services,
     signin,
     static,
     sync,
     uws,
     vosi,
 )
+from opus_core.routes.application import Application
 from opus_core.routes.asking import ask
-from opus_core.routes.cors import Cors
 from opus_core.routes.parts import Parts
 from opus_core.routes.reply import refusal
 
 __all__ = ["Parts", "make_app"]
 
-_SLASHES: Final = re.compile("//+")
-_YEAR: Final = 31_536_000  # [s]
 _JOBS: Final = "/rest/<name>"
 _JOB: Final = "/rest/<name>/<job_id>"
 
@@ -54,8 +51,6 @@ ROUTES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] =
     ("GET", "/rest/capabilities", vosi.get_capabilities),
     ("GET", "/rest/availability", vosi.get_availability),
     ("GET", "/jobs", uws.get_lists),
-    ("GET", "/new/<name>", definitions.get_form),
-    ("GET", "/new/<name>/<job_id>", definitions.get_form_again),
     ("GET", "/jdl/<name>", definitions.get_jdl),
     ("GET", "/jdl/<name>/script", publishing.get_script),
     ("GET", "/jdl/<name>/draft", publishing.get_draft),
@@ -97,7 +92,6 @@ ROUTES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] =
     ("GET", "/capabilities", vosi.get_capabilities),
     ("GET", "/availability", vosi.get_availability),
     ("GET", "/healthz", vosi.get_health),
-    ("GET", "/api", api.get_page),
     ("GET", "/openapi.yaml", api.get_yaml),
     ("GET", "/openapi.json", api.get_json),
     ("GET", "/static/<file>", static.get_static),
@@ -106,6 +100,9 @@ ROUTES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] =
 
 PAGES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] = (
     ("GET", "/static/<stamp>/<file>", static.get_stamped),
+    ("GET", "/new/<name>", definitions.get_form),
+    ("GET", "/new/<name>/<job_id>", definitions.get_form_again),
+    ("GET", "/api", api.get_page),
     ("GET", "/signin", signin.get_sign_in),
     ("POST", "/signin", signin.post_sign_in),
     ("GET", "/signin/<code>", signin.get_link),
@@ -127,7 +124,13 @@ PAGES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] = 
     ("POST", "/admin/users/<user>", admin.post_user),
     ("GET", "/admin/audit", admin.get_audit),
 )
-"""The same for pages that only people use; what programs use is in the OpenAPI document."""
+"""The same for pages that only people use, where a site has pages; what programs use is in the
+OpenAPI document."""
+
+SERVICES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] = tuple(
+    (method, rule, partial(services.merged, function)) for method, rule, function in services.ROUTES
+)
+"""The same for pages about services elsewhere, where a site lists any."""
 
 
 _TAKEN: Final = {"name": sorted(TAKEN_NAMES), "job_id": ["sync"]}
@@ -136,10 +139,11 @@ _TAKEN: Final = {"name": sorted(TAKEN_NAMES), "job_id": ["sync"]}
 
 def make_app(parts: Parts) -> bottle.Bottle:
     """The WSGI application of these parts."""
-    app = _Application(parts)
+    app = Application(parts)
     for variable, words in _TAKEN.items():
         app.router.add_filter(variable, partial(_all_but, words))
-    for method, rule, function in (*ROUTES, *PAGES):
+    pages = (*PAGES, *(SERVICES if parts.services else ())) if parts.pages else ()
+    for method, rule, function in (*ROUTES, *pages):
         for variable in _TAKEN:
             rule = rule.replace(f"<{variable}>", f"<{variable}:{variable}>")
         app.route(rule, method, _answering(parts, function))
@@ -150,75 +154,6 @@ def _all_but(words: Sequence[str], configuration: object) -> tuple[str, None, No
     """A filter of bottle's: one part of a path that is none of the words. Without it, `Allow`
     would tell of methods that another address has."""
     return rf"(?!(?:{'|'.join(words)})(?:/|$))[^/]+", None, None
-
-
-class _Application(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
-    """A bottle that is lenient about slashes and speaks of its errors as we do."""
-
-    def __init__(self, parts: Parts) -> None:
-        super().__init__()
-        self._parts = parts
-        self._cors = Cors(parts.origins)
-        self._proxies = Proxies(parts.proxies, parts.user_header)
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
-        environ = self._proxies.seen_through(environ)
-        if environ.get("wsgi.url_scheme") == "https":
-            start_response = _over_tls_alone(start_response)
-        path = _SLASHES.sub("/", f"/{environ.get('PATH_INFO', '')}")
-        # What is no UTF-8 stays something that is not there: bottle would leave it out.
-        path = path.encode("latin-1").decode("utf-8", "replace").encode().decode("latin-1")
-        environ["PATH_INFO"] = path.rstrip("/") or "/"
-        if self._cors:
-            preflight = self._cors.preflight(environ)
-            if preflight is not None:
-                start_response("204 No Content", preflight)
-                return []
-            start_response = self._starting(environ, start_response)
-        answer: Iterable[bytes] = super().__call__(environ, start_response)
-        # bottle would keep it until the next request of the same thread.
-        bottle.response.body = b""
-        return answer
-
-    def _starting(self, environ: dict[str, Any], start_response: Any) -> Callable[..., Any]:  # noqa: ANN401
-        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:  # noqa: ANN401
-            return start_response(status, self._cors.added(headers, environ), *error)
-
-        return start
-
-    def default_error_handler(self, res: bottle.HTTPError) -> bottle.HTTPResponse:
-        """What the router says, and faults beyond our handlers."""
-        environ = bottle.request.environ
-        if res.exception is not None:
-            return refusal(self._parts, environ, res.exception)
-        if res.status_code != 405:
-            return refusal(self._parts, environ, NotFound("there is nothing at this address"))
-        allow = _allowed(res.get_header("Allow", ""))
-        method = str(environ["REQUEST_METHOD"])
-        error = _WrongMethod(f"{method[:20]} is not possible here, only {allow}")
-        return refusal(self._parts, environ, error, {"Allow": allow})
-
-
-def _over_tls_alone(start_response: Any) -> Callable[..., Any]:  # noqa: ANN401
-    """Who has come by https once is to come by nothing else any more (RFC 6797)."""
-
-    def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:  # noqa: ANN401
-        hsts = ("Strict-Transport-Security", f"max-age={_YEAR}")
-        return start_response(status, [*headers, hsts], *error)
-
-    return start
-
-
-class _WrongMethod(OpusError):
-    """The address is right, what is asked of it is not."""
-
-    status = 405
-
-
-def _allowed(methods: str) -> str:
-    """The methods of an Allow header; where GET is possible, HEAD is."""
-    every = {method for method in methods.split(",") if method}
-    return ", ".join(sorted(every | {"HEAD"} if "GET" in every else every))
 
 
 def _answering(

@@ -20,7 +20,7 @@ from opus_core.job import Job
 from opus_core.queries import Wait
 from opus_core.render.negotiate import Format, choose
 from opus_core.render.urls import Urls
-from opus_core.routes.parts import Parts
+from opus_core.routes.parts import Around, Parts
 from opus_core.values import is_loopback, shown, split_host, without_paths
 
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -64,6 +64,8 @@ class Asked:
     def format(self, *offered: Format) -> Format:
         """What the client wants of what is offered."""
         wish = self.value("RESPONSEFORMAT")
+        if not self.parts.pages:
+            offered = tuple(one for one in offered if one is not Format.HTML)
         return choose(str(self.environ.get("HTTP_ACCEPT", "")), offered, wish)
 
     @property
@@ -166,14 +168,14 @@ def check_called(environ: Mapping[str, Any]) -> None:
     )
 
 
-def root(parts: Parts, environ: Mapping[str, Any]) -> str:
+def root(around: Around, environ: Mapping[str, Any]) -> str:
     """Where this server is: as configured, else as the client has called it.
 
     What proxies say of that is in the environ already, if they are trusted
     (`opus_core.forwarded`).
     """
-    if parts.base_url:
-        return parts.base_url.rstrip("/")
+    if around.base_url:
+        return around.base_url.rstrip("/")
     scheme = str(environ.get("wsgi.url_scheme", "http"))
     host = str(environ.get("HTTP_HOST") or "")
     if not host:

@@ -135,6 +135,7 @@ def frame(asked: Asked, *, notices: Sequence[str] = ()) -> html.Frame:
         accounts=asked.parts.people is not None,
         admin=asked.parts.policy.is_admin(asked.user),
         describes=asked.parts.policy.describes(asked.user),
+        services=bool(asked.parts.services),
         notices=notices,
     )
 

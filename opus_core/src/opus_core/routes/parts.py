@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from opus_core import __version__
 from opus_core import job as jobs
@@ -15,13 +16,48 @@ from opus_core.auth.policy import Policy
 from opus_core.backends import Jdl, Storage
 from opus_core.definitions import Catalogue
 from opus_core.disk import Place
+from opus_core.elsewhere import Services
 from opus_core.folder import Folders
 from opus_core.forms import FormLimits
 from opus_core.heavy import Turns
 from opus_core.plugins import Plugin
+from opus_core.proxy import Proxy
 from opus_core.publishing import Publishing
 from opus_core.routes.handover import Handover
 from opus_core.service import JobService
+
+
+class Around(Protocol):
+    """What every application of ours knows of itself: this server, or the client alone."""
+
+    @property
+    def base_url(self) -> str | None: ...
+    @property
+    def debug(self) -> bool: ...
+    @property
+    def limits(self) -> FormLimits: ...
+    @property
+    def turns(self) -> Turns: ...
+    @property
+    def private(self) -> bool: ...
+    @property
+    def proxies(self) -> tuple[str, ...]: ...
+    @property
+    def user_header(self) -> str | None: ...
+    @property
+    def origins(self) -> tuple[str, ...]: ...
+    @property
+    def pages(self) -> bool: ...
+    @property
+    def accounts(self) -> bool: ...
+    @property
+    def alone(self) -> bool: ...
+    @property
+    def services(self) -> Services: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def version(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +85,23 @@ class Parts:
     handover: Handover | None = None  # files are sent by the web server in front
     plugins: Callable[[], Sequence[Plugin]] = tuple  # those that are installed
     places: tuple[Place, ...] = ()  # whose disks may get full
+    pages: bool = True  # browsers are shown pages; else all get what programs do
+    services: Services = field(default_factory=Services)  # those of others that pages are for
+    proxy: Proxy | None = None  # asks them; None: there are none
+    jdls: tuple[Jdl, ...] = ()  # the formats that descriptions of theirs may be in
     title: str = "OPUS"
     version: str = __version__
     up_since: datetime = field(default_factory=jobs.now)
+
+    @property
+    def alone(self) -> bool:
+        """It has pages, and no jobs of its own."""
+        return False
+
+    @property
+    def accounts(self) -> bool:
+        """Somebody can sign in here."""
+        return self.people is not None
 
     @property
     def announcements(self) -> Announcements:

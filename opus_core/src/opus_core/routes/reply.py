@@ -21,7 +21,7 @@ from opus_core.render import html
 from opus_core.render.negotiate import Format, choose
 from opus_core.render.urls import Urls
 from opus_core.routes.asking import Asked, root
-from opus_core.routes.parts import Parts
+from opus_core.routes.parts import Around
 from opus_core.values import without_paths
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ HTML: Final = "text/html; charset=utf-8"
 # to show XML needs styles.
 _NOTHING: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
-    " form-action 'self'{}; frame-ancestors 'none'; base-uri 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'{images};"
+    " connect-src 'self'{asks}; form-action 'self'{forms}; frame-ancestors 'none'; base-uri 'none'"
 )
 _ERROR_FORMATS: Final = (Format.TEXT, Format.XML, Format.JSON, Format.HTML)
 
@@ -106,12 +106,28 @@ def set_cookie(asked: Asked, cookie: str, lifetime: timedelta) -> str:
     return f"{COOKIE_IN_PLAIN}={cookie}; {rest}"
 
 
-def _page(parts: Parts, text: str, status: int, headers: Mapping[str, str]) -> bottle.HTTPResponse:
+def page_about(around: Around, text: str, origins: Iterable[str]) -> bottle.HTTPResponse:
+    """A page in HTML whose scripts may ask servers of these origins as well, and show as images
+    what they have from there."""
+    return _page(around, text, 200, {}, origins=tuple(origins))
+
+
+def _page(
+    around: Around,
+    text: str,
+    status: int,
+    headers: Mapping[str, str],
+    origins: tuple[str, ...] = (),
+) -> bottle.HTTPResponse:
     # A form's answer leads to base_url; for a browser that called us otherwise, it is elsewhere.
-    base = urlsplit(parts.base_url or "")
+    base = urlsplit(around.base_url or "")
     also = f" {base.scheme}://{base.netloc}" if base.netloc else ""
     content = {
-        "Content-Security-Policy": _POLICY.format(also),
+        "Content-Security-Policy": _POLICY.format(
+            images=" blob:" if origins else "",
+            asks="".join(f" {one}" for one in origins),
+            forms=also,
+        ),
         "Cross-Origin-Opener-Policy": "same-origin",
         "X-Frame-Options": "DENY",
         "Vary": "Accept",
@@ -121,7 +137,7 @@ def _page(parts: Parts, text: str, status: int, headers: Mapping[str, str]) -> b
 
 
 def refusal(
-    parts: Parts,
+    around: Around,
     environ: Mapping[str, Any],
     error: BaseException,
     extra: Mapping[str, str] | None = None,
@@ -158,9 +174,9 @@ def refusal(
             if isinstance(error, OpusError)
             else f"something went wrong here, not with you; the log has it as error {number}"
         )
-        if parts.debug:
+        if around.debug:
             trace = "".join(traceback.format_exception(error))
-    return _said(parts, environ, status, sentence, faults, trace, headers)
+    return _said(around, environ, status, sentence, faults, trace, headers)
 
 
 def _challenge(environ: Mapping[str, Any]) -> str:
@@ -173,9 +189,9 @@ def _challenge(environ: Mapping[str, Any]) -> str:
     return ", ".join((*basic, 'Bearer realm="OPUS"', "ivoa_bearer"))
 
 
-def _sign_in(parts: Parts, environ: Mapping[str, Any], links: Urls) -> str:
+def _sign_in(around: Around, environ: Mapping[str, Any], links: Urls) -> str:
     """The page to sign in, from which one gets back here."""
-    if parts.people is None:
+    if not around.accounts:
         return ""
     here = quote(str(environ.get("PATH_INFO", "")).encode("latin-1", "replace"))
     query = str(environ.get("QUERY_STRING", ""))
@@ -184,7 +200,7 @@ def _sign_in(parts: Parts, environ: Mapping[str, Any], links: Urls) -> str:
 
 
 def _said(
-    parts: Parts,
+    around: Around,
     environ: Mapping[str, Any],
     status: int,
     sentence: str,
@@ -193,6 +209,8 @@ def _said(
     headers: Mapping[str, str],
 ) -> bottle.HTTPResponse:
     wanted = choose(str(environ.get("HTTP_ACCEPT", "")), _ERROR_FORMATS)
+    if wanted is Format.HTML and not around.pages:
+        wanted = Format.TEXT
     if wanted is Format.JSON:
         content: dict[str, Any] = {"status": status, "error": sentence}
         if faults:
@@ -203,16 +221,22 @@ def _said(
         return reply(body, JSON, status=status, headers={"Vary": "Accept", **headers})
     if wanted is Format.HTML:
         try:
-            links = Urls(urlsplit(root(parts, environ)).path)
+            links = Urls(urlsplit(root(around, environ)).path)
         except OpusError:  # the Host header itself is what is wrong
             links = Urls("")
         text = html.error(
-            html.Frame(links=links, title=parts.title, version=parts.version),
+            html.Frame(
+                links=links,
+                title=around.title,
+                version=around.version,
+                alone=around.alone,
+                services=bool(around.services),
+            ),
             status=status,
             sentence=sentence,
             trace=trace,
-            sign_in=_sign_in(parts, environ, links) if status == 401 else "",
+            sign_in=_sign_in(around, environ, links) if status == 401 else "",
         )
-        return _page(parts, text, status, headers)
+        return _page(around, text, status, headers)
     body = f"{sentence}\n" + (f"\n{trace}" if trace else "")
     return reply(body, TEXT, status=status, headers={"Vary": "Accept", **headers})

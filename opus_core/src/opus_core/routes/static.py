@@ -8,19 +8,18 @@ import bottle
 
 from opus_core.errors import NotFound
 from opus_core.render import assets
-from opus_core.routes.asking import Asked
 from opus_core.routes.reply import reply
 
 _YEAR: Final = 31_536_000  # [s]
 _MINUTE: Final = 60  # [s]
 
 
-def get_static(asked: Asked, file: str) -> bottle.HTTPResponse:
+def get_static(asked: object, file: str) -> bottle.HTTPResponse:
     """A file as it is now."""
     return _file(file, f"public, max-age={_MINUTE}")
 
 
-def get_stamped(asked: Asked, stamp: str, file: str) -> bottle.HTTPResponse:
+def get_stamped(asked: object, stamp: str, file: str) -> bottle.HTTPResponse:
     """The same, by an address that another version does not have, so it may be kept for ever."""
     if stamp != assets.stamp():
         return get_static(asked, file)

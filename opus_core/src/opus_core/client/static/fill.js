@@ -7,7 +7,7 @@
  *     data-span="ran"             seconds, for people
  *     data-bytes="size"           the same for a size
  *     data-href="page"            an address of the web, and no other
- *     data-src="image"            the same
+ *     data-src="image"            the same, or something that the page has loaded
  *     data-keyed="id"             into data-name, for whoever wants to know what this is about
  *     data-download="file"        the name under which a link is saved
  *     data-value="percent"        the value of an input or a progress bar
@@ -110,7 +110,7 @@ const WAYS = {
     attribute(element, "href", isThere(value) && isWeb(value) ? value : null);
   },
   src(element, value) {
-    attribute(element, "src", isThere(value) && isWeb(value) ? value : null);
+    attribute(element, "src", isThere(value) && (isWeb(value) || value.startsWith("blob:")) ? value : null);
   },
   keyed(element, value) {
     element.dataset.name = value;

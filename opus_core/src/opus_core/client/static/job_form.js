@@ -9,15 +9,18 @@ import { bytes, fill, made } from "./fill.js";
 
 const CONTROLS = ["RUNID", "EXECUTIONDURATION"];
 
-class JobForm {
+export class JobForm {
   #form;
   #client;
+  #pageOf;
   #sending = null; // AbortController
   #key = null; // of the job that is being made, until it is or the form changes
 
-  constructor(form) {
+  /** `client`: of the job list; `pageOf(id)`: the address of the page of a job. */
+  constructor(form, { client, pageOf }) {
     this.#form = form;
-    this.#client = new UwsClient(form.dataset.list, { json: true });
+    this.#client = client;
+    this.#pageOf = pageOf;
     form.addEventListener("submit", (event) => this.#submit(event));
     form.addEventListener("input", () => (this.#key = null));
     form.addEventListener("click", ({ target }) => this.#click(target.closest("button")));
@@ -65,7 +68,7 @@ class JobForm {
     try {
       const job = await this.#client.create(values, options);
       this.#key = null;
-      location.assign(this.#form.dataset.page.replace("{id}", encodeURIComponent(job.jobId)));
+      location.assign(this.#pageOf(job.jobId));
     } catch (error) {
       if (!signal.aborted) this.#refuse(error);
     }
@@ -127,4 +130,10 @@ class JobForm {
   }
 }
 
-for (const form of document.querySelectorAll("form[data-new-job]")) new JobForm(form);
+for (const form of document.querySelectorAll("form[data-new-job]")) {
+  const { list, page } = form.dataset;
+  new JobForm(form, {
+    client: new UwsClient(list, { json: true }),
+    pageOf: (id) => page.replace("{id}", encodeURIComponent(id)),
+  });
+}

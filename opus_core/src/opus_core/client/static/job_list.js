@@ -24,7 +24,8 @@ export class JobList {
   #client;
   #clientOf;
   #pageOf;
-  #owner; // of the jobs that `live` tells of; undefined: of all that are listed
+  #kept; // names and values that the page's address has besides
+  #plain; // the service's lists say what the standard has, and no more
   #rows = new Map(); // by job id, in order: { job, element, gone }
   #reading = null;
   #failed = false; // the last reading
@@ -35,14 +36,20 @@ export class JobList {
   /**
    * `client`: of the list; `clientOf(job)`: for what is done to one of its jobs; `pageOf(job)`: the
    * address of its page; `live`: a `Live`, or null; `others`: the list also has jobs of which
-   * `live` does not tell.
+   * `live` does not tell; `columns`: those alone that can be filled; `kept`: names and values that
+   * the page's address has besides those of the list.
    */
-  constructor(root, { client, clientOf = () => client, pageOf, live = null, others = false }) {
+  constructor(root, options) {
+    const { client, clientOf = () => client, pageOf, live = null, others = false } = options;
+    const { columns = null, kept = {} } = options;
     this.#root = root;
     this.#client = client;
     this.#clientOf = clientOf;
     this.#pageOf = pageOf;
+    this.#kept = kept;
+    this.#plain = columns !== null;
     this.#listen();
+    if (columns) this.#keepColumns(columns);
     this.#columns();
     this.selection = new Selection(root, {
       jobs: () => [...this.#rows.values()].filter(({ gone }) => !gone),
@@ -85,7 +92,7 @@ export class JobList {
     }
     if (query.get("SORT") === ORDER) query.delete("SORT");
     if (query.get("LIMIT") === SIZE) query.delete("LIMIT");
-    const text = query.toString();
+    const text = new URLSearchParams([...Object.entries(this.#kept), ...query]).toString();
     return location.pathname + (text && `?${text}`);
   }
 
@@ -268,7 +275,7 @@ export class JobList {
       none: none && !filtered,
       noneMatch: none && filtered,
       filtered,
-      dated: query.has("AFTER") || query.has("BEFORE"),
+      dated: !this.#plain && (query.has("AFTER") || query.has("BEFORE")),
       unfiltered: this.#address(Object.fromEntries(FILTERS.map((name) => [name, null]))),
       previous: cursor(jobs.previous),
       next: cursor(jobs.next),
@@ -310,6 +317,16 @@ export class JobList {
       const word = button.dataset.sort;
       const direction = order === word ? "ascending" : order === `-${word}` ? "descending" : "none";
       button.closest("th").setAttribute("aria-sort", direction);
+    }
+  }
+
+  #keepColumns(columns) {
+    const roots = [this.#one("table"), this.#one("template[data-row]").content];
+    for (const cell of roots.flatMap((root) => [...root.querySelectorAll("[data-column]")])) {
+      if (!columns.includes(cell.dataset.column)) cell.remove();
+    }
+    for (const box of this.#root.querySelectorAll("[data-columns] input")) {
+      if (!columns.includes(box.value)) box.closest("label").remove();
     }
   }
 

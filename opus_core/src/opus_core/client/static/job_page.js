@@ -28,6 +28,8 @@ export class JobPage {
   #id;
   #token;
   #library;
+  #elsewhere;
+  #isOpus;
   #job = null;
   #live;
   #reading = false;
@@ -43,15 +45,18 @@ export class JobPage {
 
   /**
    * `client`: of the job's list; `id`: of the job; `live`: a `Live`, or null; `token`: programs need
-   * one here; `library`: the address of uwsLib.js for programs.
+   * one here; `library`: the address of uwsLib.js for programs; `elsewhere`: it is of another
+   * server, which is an OPUS if it `isOpus`.
    */
-  constructor(root, { client, id, live = null, token = false, library }) {
+  constructor(root, { client, id, live = null, token = false, library, elsewhere = false, isOpus = true }) {
     this.#root = root;
     this.#client = client;
     this.#id = id;
     this.#live = live;
     this.#token = token;
     this.#library = library;
+    this.#elsewhere = elsewhere;
+    this.#isOpus = isOpus;
     root.addEventListener("click", ({ target }) => this.#click(target.closest("button")?.dataset.do, target));
     root.addEventListener("submit", (event) => this.#submit(event));
     document.addEventListener("visibilitychange", () => document.hidden || this.read());
@@ -87,14 +92,15 @@ export class JobPage {
     while (this.#now || this.#mayChange()) {
       const phase = this.#job?.phase;
       const pause = PAUSES[phase] ?? RARELY;
+      const alone = !this.#live && (!phase || ACTIVE.includes(phase)) ? OFTEN : pause;
       // Where nobody tells of changes, the server is asked to hold its answer back for one.
-      const holds = !this.#now && !this.#live;
-      if (!this.#now && !holds) await this.#rest(pause);
+      const holds = !this.#now && !this.#live && Number.parseFloat(this.#job?.version) >= 1.1;
+      if (!this.#now && !holds) await this.#rest(alone);
       this.#now = false;
       const began = Date.now();
       await this.#readOnce(holds ? { wait: pause / 1000, phase } : {});
       const refused = holds && this.#job?.phase === phase && Date.now() - began < OFTEN / 2;
-      if (refused && !this.#now) await this.#rest(pause);
+      if (refused && !this.#now) await this.#rest(alone);
     }
     this.#reading = false;
   }
@@ -147,6 +153,7 @@ export class JobPage {
     const percent = /^\s*(\d{1,3})/.exec(jobInfo.progress ?? "")?.[1];
     fill(this.#root, {
       phase,
+      title: job.runId || job.jobId,
       runs: phase === "PENDING",
       aborts: ACTIVE.includes(phase),
       over,
@@ -165,7 +172,7 @@ export class JobPage {
       owner: job.ownerId,
       ...this.#lengths(),
     });
-    document.title = document.title.replace(/^[A-Z]+(?=:)/, phase);
+    document.title = document.title.replace(/^([A-Z]+: )?/, `${phase}: `);
     if (JSON.stringify(job.results) !== JSON.stringify(before?.results)) this.#results(job.results);
     const given = JSON.stringify([job.parameters, phase === "PENDING"]);
     if (given !== this.#given && !this.#editing) {
@@ -202,8 +209,9 @@ export class JobPage {
 
   #parameters({ parameters, phase }) {
     const rows = parameters.map((one, at) => {
-      const { id, byReference, href, file, size, sha256 } = one;
-      const value = byReference ? "" : one.value;
+      const { id, byReference, file, size, sha256 } = one;
+      const href = one.href ?? one.value ?? "";
+      const value = byReference ? "" : (one.value ?? "");
       const same = (entries) => entries.filter((other) => other.id === id).length;
       const number = same(parameters) > 1 ? `?VALUE=${same(parameters.slice(0, at + 1))}` : "";
       const here = this.#at("parameters", id) + number;
@@ -212,7 +220,7 @@ export class JobPage {
         id,
         value: value.length > LONG ? `${value.slice(0, LONG)}…` : value,
         empty: !byReference && value === "",
-        all: value.length > LONG ? here : null,
+        all: value.length > LONG && this.#isOpus ? here : null,
         length: String(value.length),
         href: isGiven ? href : byReference ? here : null,
         file: isGiven ? href : byReference ? file || "text" : null,
@@ -248,9 +256,10 @@ export class JobPage {
     const items = results.map((result) => {
       const { id, file, size, mimeType } = result;
       // By the address that this page was called by, whatever the document says of that.
-      const href = this.#at("results", id);
+      const href = this.#elsewhere ? result.href : this.#at("results", id);
       const description = this.#told("results", id, "help");
       const shown = { ...result, href, title: file || id, description };
+      if (this.#elsewhere) shown.load = (last) => this.#client.file(href, { range: [0, last] });
       const item = made(this.#one("template[data-result]"), {
         href, size, mimeType, description, file: file || id,
         previews: kindOf(shown) !== null,
@@ -276,6 +285,7 @@ export class JobPage {
   // -- what it writes
 
   #outputs() {
+    if (!this.#isOpus) return;
     const { phase, startTime } = this.#job;
     if (!startTime && phase !== "EXECUTING") return; // nothing of it has run
     for (const name of OUTPUTS) if (!this.#followed.has(name)) this.#follow(name);

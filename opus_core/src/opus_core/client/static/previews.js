@@ -33,7 +33,8 @@ export function kindOf({ mimeType, file = "" }) {
 
 /**
  * Put a preview of `result` into `place`. `templates`: where the page keeps what previews are made
- * of; `read(first, last)`: a Blob of the bytes between, the last one included.
+ * of; `read(first, last)`: a Blob of the bytes between, the last one included. An image is shown from
+ * its `href`; where the browser by itself would not get at it, from what `load(last)` answers.
  */
 export async function showPreview(place, templates, result, read) {
   const template = (name) => templates.querySelector(`template[data-preview="${name}"]`);
@@ -45,24 +46,31 @@ export async function showPreview(place, templates, result, read) {
   const say = (why, error = null) => show("none", { why, message: error?.message });
   const kind = kindOf(result);
   if (result.size === 0) return say("empty");
-  if (kind === "image") {
-    if (result.size > IMAGE) return say("large");
-    const element = show("image", { src: result.href });
-    const image = element.matches("img") ? element : element.querySelector("img");
-    image.alt = result.description || result.title;
-    image.addEventListener("error", () => say("broken"), { once: true });
-    return element;
-  }
+  if (kind === "image" && result.size > IMAGE) return say("large");
   try {
+    if (kind === "image") return await showImage(show, say, result);
     if (kind === "fits") return await showFits(show, template, result, read);
     const most = kind === "votable" ? TABLE : TEXT;
-    const text = await (await read(0, most - 1)).text();
-    const cut = result.size !== null && result.size > most;
+    const piece = await read(0, most - 1);
+    const text = await piece.text();
+    const cut = result.size === null ? piece.size === most : result.size > most;
     if (kind === "text") return show("text", { title: result.title, content: text.replace(/\ufffd$/, ""), cut });
     return showTable(show, kind, result, text, cut);
   } catch (error) {
     return say("broken", error);
   }
+}
+
+async function showImage(show, say, { href, load, description, title }) {
+  const loaded = load && (await load(IMAGE));
+  if (loaded?.size > IMAGE) return say("large");
+  const src = loaded ? URL.createObjectURL(loaded) : href;
+  const element = show("image", { src });
+  const image = element.matches("img") ? element : element.querySelector("img");
+  image.alt = description || title;
+  image.addEventListener("error", () => say("broken"), { once: true });
+  if (loaded) image.addEventListener("load", () => URL.revokeObjectURL(src), { once: true });
+  return element;
 }
 
 function showTable(show, kind, result, text, cut) {

@@ -60,5 +60,14 @@ function closeMenus({ type, key, target }) {
 
 for (const element of document.querySelectorAll("[data-job-list]")) startList(element);
 for (const element of document.querySelectorAll("[data-job]")) startJob(element);
+for (const element of document.querySelectorAll("[data-service-jobs]")) {
+  import("./service_jobs.js").then(({ start }) => start(element));
+}
+for (const element of document.querySelectorAll("[data-service-job]")) {
+  import("./service_job.js").then(({ start }) => start(element));
+}
+for (const element of document.querySelectorAll("[data-service-new]")) {
+  import("./service_new.js").then(({ start }) => start(element));
+}
 document.addEventListener("click", closeMenus);
 document.addEventListener("keydown", closeMenus);

@@ -141,6 +141,12 @@ export interface Options {
   maxWait?: number;
   /** Read the JSON of an OPUS, which says more than the XML of the standard. */
   json?: boolean;
+  /**
+   * The address of a proxy that asks the service instead, for pages that the service does not let
+   * ask (CORS): of an OPUS, `/services/proxy`. It is given the address in the parameter `URL`, and
+   * credentials in the header `X-UWS-Authorization`.
+   */
+  proxy?: string;
 }
 
 interface Abortable {

@@ -37,6 +37,7 @@ const LEAST_PAUSE = 1; // [s] between two questions that were answered at once
 const LONGEST_PAUSE = 15; // [s]
 const LONGEST_RETRY = 60; // [s]
 const TAIL = 65536; // [byte] of a log
+const NO_METHOD = [405, 501]; // what a service says of a method that it has not
 const XML = "application/xml, text/xml;q=0.9, */*;q=0.1";
 
 /** What went wrong, as the server says it. */
@@ -443,6 +444,7 @@ export class UwsClient {
   #auth;
   #credentials;
   #documents;
+  #proxy;
 
   constructor(url, options = {}) {
     const { fetch, headers = {}, auth = null, credentials = "same-origin", maxWait = 60, json = false } = options;
@@ -455,6 +457,7 @@ export class UwsClient {
     this.#auth = auth;
     this.#credentials = credentials;
     this.#documents = json ? "application/json" : XML;
+    this.#proxy = options.proxy ? new URL(options.proxy, globalThis.location?.href).href : null;
   }
 
   // -- lists
@@ -525,8 +528,14 @@ export class UwsClient {
     const request = viaPost
       ? { method: "POST", body: serialiseParameters({ ACTION: "DELETE" }) }
       : { method: "DELETE" };
-    // It leads to the list, which may be long, and is not what was asked for.
-    await this.#ask(this.#at(id), { ...request, redirect: "manual", signal });
+    try {
+      // It leads to the list, which may be long, and is not what was asked for.
+      await this.#ask(this.#at(id), { ...request, redirect: "manual", signal });
+    } catch (error) {
+      // Both ways are the standard's, and some services have only the other one.
+      if (viaPost || !NO_METHOD.includes(error.status)) throw error;
+      await this.delete(id, { viaPost: true, signal });
+    }
   }
 
   async error(id, { signal } = {}) {
@@ -559,7 +568,9 @@ export class UwsClient {
   /** What is at an address that a document of the service names. */
   async file(url, { as = "blob", range, signal } = {}) {
     const headers = range ? { Range: `bytes=${range[0]}-${range[1] ?? ""}` } : {};
-    const response = await this.#ask(url, { accept: "*/*", headers, signal });
+    const found = await this.#ask(url, { accept: "*/*", headers, signal });
+    // A server need not heed a range, and sends all of it then.
+    const response = range && found.status !== 206 ? cut(found, ...range) : found;
     if (as === "stream") return response.body;
     return as === "text" ? decodeBody(response) : response.blob();
   }
@@ -719,20 +730,33 @@ export class UwsClient {
     return { ...own };
   }
 
+  /** An address, and headers for it, as they are sent: to the service itself, or to a proxy. */
+  #way(url, { Authorization, ...headers }) {
+    const known = Authorization ? { Authorization } : {};
+    if (!this.#proxy || new URL(url).origin !== new URL(this.url).origin) return [url, { ...headers, ...known }];
+    // `Authorization` itself would be taken by the proxy, for somebody who is known to it.
+    const carried = Authorization ? { "X-UWS-Authorization": Authorization } : {};
+    return [`${this.#proxy}?URL=${encodeURIComponent(url)}`, { ...headers, ...carried }];
+  }
+
   async #ask(url, { method = "GET", body, accept, headers, redirect, signal, onProgress } = {}) {
-    const all = {
+    const [address, all] = this.#way(url, {
       Accept: accept ?? this.#documents,
       ...(await this.#headersFor(url)),
       ...headers,
-    };
+    });
     const request = { method, body, headers: all, redirect, signal };
     let response;
     try {
       response =
         onProgress && globalThis.XMLHttpRequest
-          ? await upload(url, { ...request, onProgress, credentials: this.#credentials })
+          ? await upload(address, { ...request, onProgress, credentials: this.#credentials })
           : // Equal addresses wait for each other in the caches of browsers.
-            await this.#fetch(url, { ...request, credentials: this.#credentials, cache: "no-store" });
+            await this.#fetch(address, { ...request, credentials: this.#credentials, cache: "no-store" });
+      if (address !== url && response.url) {
+        const behind = new URL(response.url).searchParams.get("URL"); // where redirects have led to
+        Object.defineProperty(response, "url", { value: behind ?? url });
+      }
     } catch (cause) {
       if (signal?.aborted) throw signal.reason;
       throw new UwsError(`${new URL(url).host} could not be reached`, { url, cause });
@@ -755,6 +779,20 @@ function multipart(form, files) {
     for (const file of Array.isArray(given) ? given : [given]) body.append(name, file, file.name ?? name);
   }
   return body;
+}
+
+/** The bytes of an answer from `first` to `last`, no more of which are read. */
+function cut({ body, headers }, first, last = Infinity) {
+  let at = 0;
+  const piece = new TransformStream({
+    transform(bytes, controller) {
+      const part = bytes.subarray(Math.max(0, first - at), Math.max(0, last + 1 - at));
+      at += bytes.length;
+      if (part.length) controller.enqueue(part);
+      if (at > last) controller.terminate();
+    },
+  });
+  return new Response(body.pipeThrough(piece), { headers });
 }
 
 /** What a form holds [byte], without what keeps its parts apart. */
