@@ -34,6 +34,16 @@ class Elsewhere:
 
 
 @contextmanager
+def client_alone(folder: Path, port: int, *servers: str) -> Iterator[Site]:
+    """The client by itself, for these services."""
+    with site(folder) as one:
+        one.port = port
+        process = one.start("client", f"--port={port}", *(f"--server={url}" for url in servers))
+        one.wait_until_up(process)
+        yield one
+
+
+@contextmanager
 def elsewhere(folder: Path) -> Iterator[Elsewhere]:
     """All of them, running."""
     port = free_port()
@@ -46,11 +56,6 @@ def elsewhere(folder: Path) -> Iterator[Elsewhere]:
             one.serve()
         old = opened.enter_context(foreign(recent=False))
         recent = opened.enter_context(foreign(recent=True, closed=True))
-        client = opened.enter_context(site(folder / "client"))
-        client.port = port
         servers = (near.url, far.url, old, recent)
-        process = client.start(
-            "client", "--port", str(port), *(f"--server={one}" for one in servers)
-        )
-        client.wait_until_up(process)
+        client = opened.enter_context(client_alone(folder / "client", port, *servers))
         yield Elsewhere(url=client.url, near=near, far=far, old=old, recent=recent)

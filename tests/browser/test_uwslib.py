@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import opus_core
+from browser.elsewhere import client_alone
 from browser.foreign import foreign
 from browser.served import served
 from browser.sites import WADL, say_site
@@ -62,22 +63,27 @@ def servers(tmp_path_factory, origin_port):
         }
 
 
-def test_in_node(servers):
+def test_in_node(servers, tmp_path):
     node = shutil.which("node")
     if node is None:
         lacking("node is not installed")
-    environment = {
-        **os.environ,
-        "SERVERS": json.dumps({"library": str(LIBRARY / "uwsLib.js"), **servers}),
-    }
-    done = subprocess.run(
+    known = {"library": str(LIBRARY / "uwsLib.js"), **servers}
+    lists = (servers[name] for name in ("opus", "old", "recent", "locked"))
+    with client_alone(tmp_path, free_port(), *lists) as client:
+        known["proxy"] = f"{client.url}/services/proxy"
+        done = run_in_node(node, known)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+def run_in_node(node, known):
+    environment = {**os.environ, "SERVERS": json.dumps(known)}
+    return subprocess.run(
         [node, "--test", "--test-reporter=spec", str(HERE / "uwslib" / "node.test.mjs")],
         env=environment,
         capture_output=True,
         text=True,
         timeout=100,
     )
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
 RUN = """

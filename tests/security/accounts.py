@@ -53,7 +53,8 @@ def site_with_users(*, auth: str = "anonymous = true", proxies: str = "") -> Ite
     """A server without rights, with the users of `USERS`; whatever gets through is nobody's."""
     with attacked_site() as site:
         server = f"port = {site.port}\ntrusted_proxies = {json.dumps(proxies.split())}"
-        site.configure(auth=auth, server=server)
+        nobody = 'servers = ["http://127.0.0.1:9/async"]'
+        site.configure(auth=auth, server=server, client=nobody)
         wadl = LEDGER_WADL.replace('required="true"/>', 'required="false" default="/dev/null"/>', 1)
         site.describe("ledger", LEDGER_SCRIPT, wadl)
         users = Users(site)

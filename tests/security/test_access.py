@@ -11,7 +11,7 @@ import secrets
 
 import pytest
 
-from opus_core.routes import PAGES, ROUTES
+from opus_core.routes import PAGES, ROUTES, SERVICES
 from security.accounts import ANN, BOB, EVE, site_with_users
 from servers import eventually
 
@@ -50,6 +50,19 @@ ONES_OWN = {
     "POST /rest/<name>/sync",
     "GET /changes",
 }
+# The same, and it asks servers elsewhere that the site lists.
+ELSEWHERE = {
+    "GET /services",
+    "GET /services/jobs",
+    "GET /services/job",
+    "GET /services/new",
+    "GET /services/way",
+    "POST /services/form",
+    "GET /services/proxy",
+    "POST /services/proxy",
+    "PUT /services/proxy",
+    "DELETE /services/proxy",
+}
 # What is for somebody who has signed in, and never for a token.
 SIGNED_IN = {
     "GET /account",
@@ -83,7 +96,7 @@ ADMINS = {
     "POST /admin/users/<user>",
     "GET /admin/audit",
 }
-TABLE = {f"{method} {rule}": (method, rule) for method, rule, _ in (*ROUTES, *PAGES)}
+TABLE = {f"{method} {rule}": (method, rule) for method, rule, _ in (*ROUTES, *PAGES, *SERVICES)}
 OF_A_JOB = {key for key in TABLE if "<job_id>" in key}
 RULES = sorted({rule for _, rule in TABLE.values()})
 
@@ -99,7 +112,8 @@ FORMS = (
 
 
 def test_every_route_is_somebodys():
-    assert OF_A_JOB | PUBLIC | ONES_OWN | SIGNED_IN | AUTHORS | ADMINS == set(TABLE)
+    every = OF_A_JOB | PUBLIC | ONES_OWN | ELSEWHERE | SIGNED_IN | AUTHORS | ADMINS
+    assert every == set(TABLE)
 
 
 OPEN, CLOSED = "anonymous = true\nanonymous_list = true", "passwords = true"
@@ -184,7 +198,7 @@ def test_nothing_else_shows_or_changes_it(users, jobs, rule):
 
 
 def test_who_is_not_known_has_nothing_where_that_is_off(users, jobs):
-    for key in sorted(ONES_OWN):
+    for key in sorted(ONES_OWN | ELSEWHERE):
         method, rule = TABLE[key]
         answer = users.ask(None, method, filled(rule, jobs[0]), {} if method == "POST" else None)
         assert (answer.status == 401) is not users.open, (key, answer.status)

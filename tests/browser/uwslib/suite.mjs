@@ -3,8 +3,11 @@
 import { equal, failure, ok } from "./check.mjs";
 import * as documents from "./documents.mjs";
 
-/** `library`: the module; `opus`, `old`, `recent`, `locked`: job lists of servers that run. */
-export function tests({ library, opus, old, recent, locked, token }) {
+/**
+ * `library`: the module; `opus`, `old`, `recent`, `locked`: job lists of servers that run; `proxy`: an
+ * address that asks them all, where there is one for this origin.
+ */
+export function tests({ library, opus, old, recent, locked, token, proxy }) {
   const { UwsClient, UwsError, parseJob, parseJobs, parseTime, readXml, serialiseParameters } = library;
   const { FINAL, PHASES, uwsLib } = library;
   const jobs = (url = opus, options = {}) => new UwsClient(url, { maxWait: 5, ...options });
@@ -433,10 +436,53 @@ export function tests({ library, opus, old, recent, locked, token }) {
       equal(done.parameters.find(({ id }) => id === "a").value, "é", "in ISO 8859-1");
       equal(await client.result(job.jobId, "answer", { as: "text" }), "42");
       const list = await client.list();
-      equal([list.version, list[0].jobId, list[0].creationTime], ["1.0", job.jobId, null]);
+      const last = list.find(({ jobId }) => jobId === job.jobId);
+      equal([list.version, last.phase, last.creationTime], ["1.0", "COMPLETED", null]);
       equal(await client.capabilities(), { version: "1.0", waits: false, maxWait: 0 });
-      await client.delete(job.jobId, { viaPost: true });
-      equal((await failure(client.job(job.jobId), UwsError)).message, "the server answered 404");
+      await client.delete(job.jobId);
+      const gone = await failure(client.job(job.jobId), UwsError);
+      equal(gone.message, "the server answered 404", "it has the other method alone");
+    },
+
+    async "a service that heeds no range"() {
+      const client = jobs(old);
+      const { jobId } = await client.create({ seconds: 0 }, { run: true });
+      await client.wait(jobId);
+      const part = (range, as = "text") => client.result(jobId, "answer", { as, range });
+      equal([await part([0, 0]), await part([1]), await part([1, 9]), await part([2, 9])], ["4", "2", "2", ""]);
+      equal((await part([0, 0], "blob")).type, "text/plain");
+    },
+
+    async "all of it through a proxy"() {
+      if (!proxy) return; // it is for pages of its own origin
+      for (const url of [opus, old, recent]) {
+        const client = jobs(url, { proxy });
+        const { jobId } = await client.create({ seconds: 0, text: "é" }, { run: true });
+        const done = await client.wait(jobId);
+        equal(done.phase, "COMPLETED");
+        const [result] = await client.results(jobId);
+        ok(result.href.startsWith(`${url}/${jobId}/results/`), `as the service says it: ${result.href}`);
+        equal((await client.file(result.href)).size > 0, true);
+        ok((await client.list()).some((one) => one.jobId === jobId && one.href.startsWith(url)), "where it is");
+        await client.delete(jobId);
+        equal((await failure(client.job(jobId), UwsError)).status, 404);
+      }
+      const table = new Blob(["x".repeat(100_000)]);
+      const { jobId } = await jobs(recent, { proxy }).create({}, { files: { table } });
+      const { parameters } = await jobs(recent).job(jobId);
+      equal(parameters[0].value, "table, 100000 bytes");
+      const text = await collect(jobs(opus, { proxy }).log((await some({ lines: 20 }, { run: true })).jobId, "stdout", { follow: true }));
+      ok(text.join("").endsWith("line 20 é\nend\n"), text.join(""));
+    },
+
+    async "credentials through a proxy are for the service"() {
+      if (!proxy) return;
+      const { status } = await failure(jobs(locked, { proxy }).list(), UwsError);
+      equal(status, 401);
+      const known = jobs(locked, { proxy, auth: { bearer: token } });
+      const { jobId, ownerId } = await known.create({ text: "mine" });
+      equal(ownerId, "ann");
+      equal((await known.setParameters(jobId, { text: "yours" })).parameters.find(({ id }) => id === "text").value, "yours");
     },
 
     async "a service of UWS 1.1 that never waits is not stormed"() {

@@ -51,6 +51,8 @@ ROUTES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] =
     ("GET", "/rest/capabilities", vosi.get_capabilities),
     ("GET", "/rest/availability", vosi.get_availability),
     ("GET", "/jobs", uws.get_lists),
+    ("GET", "/new/<name>", definitions.get_form),
+    ("GET", "/new/<name>/<job_id>", definitions.get_form_again),
     ("GET", "/jdl/<name>", definitions.get_jdl),
     ("GET", "/jdl/<name>/script", publishing.get_script),
     ("GET", "/jdl/<name>/draft", publishing.get_draft),
@@ -92,17 +94,18 @@ ROUTES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] =
     ("GET", "/capabilities", vosi.get_capabilities),
     ("GET", "/availability", vosi.get_availability),
     ("GET", "/healthz", vosi.get_health),
+    ("GET", "/api", api.get_page),
     ("GET", "/openapi.yaml", api.get_yaml),
     ("GET", "/openapi.json", api.get_json),
     ("GET", "/static/<file>", static.get_static),
 )
 """Method, rule and function; HEAD goes where GET goes."""
 
+_ALL_HTML: Final = (definitions.get_form, definitions.get_form_again, api.get_page)
+"""Those among them that answer nothing but pages."""
+
 PAGES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] = (
     ("GET", "/static/<stamp>/<file>", static.get_stamped),
-    ("GET", "/new/<name>", definitions.get_form),
-    ("GET", "/new/<name>/<job_id>", definitions.get_form_again),
-    ("GET", "/api", api.get_page),
     ("GET", "/signin", signin.get_sign_in),
     ("POST", "/signin", signin.post_sign_in),
     ("GET", "/signin/<code>", signin.get_link),
@@ -144,6 +147,8 @@ def make_app(parts: Parts) -> bottle.Bottle:
         app.router.add_filter(variable, partial(_all_but, words))
     pages = (*PAGES, *(SERVICES if parts.services else ())) if parts.pages else ()
     for method, rule, function in (*ROUTES, *pages):
+        if function in _ALL_HTML and not parts.pages:
+            continue
         for variable in _TAKEN:
             rule = rule.replace(f"<{variable}>", f"<{variable}:{variable}>")
         app.route(rule, method, _answering(parts, function))

@@ -22,6 +22,18 @@ export class ForeignList {
     this.url = client.url;
   }
 
+  /** What is done to a job, after which none is as it was read. */
+  actions() {
+    const action = (name) => async (...request) => {
+      try {
+        return await this.#client[name](...request);
+      } finally {
+        this.#all = null;
+      }
+    };
+    return { run: action("run"), abort: action("abort"), delete: action("delete") };
+  }
+
   /** As `page` of a client, for the query that an OPUS would be asked. */
   async page(address, { signal } = {}) {
     const query = new URL(address).searchParams;

@@ -262,7 +262,7 @@ export class JobPage {
       if (this.#elsewhere) shown.load = (last) => this.#client.file(href, { range: [0, last] });
       const item = made(this.#one("template[data-result]"), {
         href, size, mimeType, description, file: file || id,
-        previews: kindOf(shown) !== null,
+        previews: kindOf(shown) !== null || (this.#elsewhere && !mimeType),
       });
       const details = item.querySelector("details");
       const read = (first, last) => this.#client.file(href, { range: [first, last] });

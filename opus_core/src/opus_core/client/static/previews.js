@@ -36,7 +36,7 @@ export function kindOf({ mimeType, file = "" }) {
  * of; `read(first, last)`: a Blob of the bytes between, the last one included. An image is shown from
  * its `href`; where the browser by itself would not get at it, from what `load(last)` answers.
  */
-export async function showPreview(place, templates, result, read) {
+export async function showPreview(place, templates, told, read) {
   const template = (name) => templates.querySelector(`template[data-preview="${name}"]`);
   const show = (name, values) => {
     const element = made(template(name), values);
@@ -44,10 +44,14 @@ export async function showPreview(place, templates, result, read) {
     return element;
   };
   const say = (why, error = null) => show("none", { why, message: error?.message });
-  const kind = kindOf(result);
-  if (result.size === 0) return say("empty");
-  if (kind === "image" && result.size > IMAGE) return say("large");
+  if (told.size === 0) return say("empty");
   try {
+    // Nothing was told of its type: its server tells when it is asked for the file.
+    const isTold = kindOf(told) !== null;
+    const result = isTold ? told : { ...told, mimeType: (await read(0, 0)).type };
+    const kind = kindOf(result);
+    if (!kind) return say("unknown");
+    if (kind === "image" && result.size > IMAGE) return say("large");
     if (kind === "image") return await showImage(show, say, result);
     if (kind === "fits") return await showFits(show, template, result, read);
     const most = kind === "votable" ? TABLE : TEXT;
@@ -93,6 +97,13 @@ function showTable(show, kind, result, text, cut) {
     return one;
   });
   element.querySelector("thead tr").replaceChildren(...head);
+  if (!table.rows.length) {
+    const none = cell("td", "no rows here");
+    none.colSpan = Math.max(1, head.length);
+    element.querySelector("tbody").append(document.createElement("tr"));
+    element.querySelector("tbody tr").append(none);
+    return element;
+  }
   const rows = table.rows.slice(0, ROWS).map((cells) => {
     const row = document.createElement("tr");
     row.replaceChildren(...cells.map((one) => cell("td", one)));

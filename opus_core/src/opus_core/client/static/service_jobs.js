@@ -37,9 +37,10 @@ export async function start(element) {
     return;
   }
   const client = service.client({ json: isOpus });
+  const foreign = isOpus ? null : new ForeignList(client);
   const shown = new JobList(element, {
-    client: isOpus ? client : new ForeignList(client),
-    clientOf: () => client,
+    client: foreign ?? client,
+    clientOf: () => foreign?.actions() ?? client,
     pageOf: ({ jobId }) => at(page, { ID: jobId }),
     columns: isOpus ? null : PLAIN,
     kept: { SERVICE: service.url },

@@ -825,7 +825,7 @@ function upload(url, { method, body, headers, signal, onProgress, credentials })
       const empty = [204, 205, 304].includes(request.status);
       const options = { status: request.status, headers: pairs };
       const response = new Response(empty ? null : request.response, options);
-      Object.defineProperty(response, "url", { value: request.responseURL });
+      Object.defineProperty(response, "url", { value: request.responseURL, configurable: true });
       resolve(response);
     };
     request.onerror = () => reject(new TypeError("the connection was lost"));
