@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import urllib.request
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from browser.elsewhere import Elsewhere, elsewhere
+from browser.sites import say_site
 from browser.tab import Tab, opened
+from servers import Site, free_port
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">\u202e"
 SHOWN = HOSTILE.replace("\u202e", "\ufffd")
@@ -325,6 +328,40 @@ def test_what_was_filled_in_is_there_when_one_has_said_who_one_is(away, token, t
     job_page(tab)
     phase(tab, "COMPLETED")
     assert "kept" in tab.text("[data-parameters]")
+
+
+# -- within a server of jobs
+
+
+@pytest.fixture(scope="module")
+def merged(away, tmp_path_factory) -> Iterator[Site]:
+    """A server whose pages are for the others as well, for those who have signed in."""
+    with say_site(tmp_path_factory.mktemp("merged"), free_port(), auth="anonymous = false") as one:
+        servers = json.dumps([away.recent, away.far.url])
+        server, auth = f"port = {one.port}", "anonymous = false"
+        one.configure(server=server, auth=auth, client=f"servers = {servers}")
+        one.opus("user", "add", "ann")
+        one.serve()
+        yield one
+
+
+def test_who_has_signed_in_here_uses_others_from_here(away, merged, tab):
+    tab.expected = ["401"]
+    tab.open(f"{merged.url}/services")
+    tab.page.get_by_role("link", name="Sign in", exact=True).first.wait_for()
+    tab.sign_in(merged, "ann")
+    tab.page.get_by_role("link", name="Other services").click()
+    assert tab.texts(".card h2") == [away.recent[7:], away.far.url[7:]]
+    tab.accessible()
+    tab.page.get_by_role("link", name=f"Jobs at {away.recent}").click()
+    tab.page.get_by_role("link", name="New job", exact=True).nth(1).click()
+    say_to(tab, 1, "seconds", "0")
+    tab.accessible()
+    press(tab, "Run")
+    job_page(tab)
+    phase(tab, "COMPLETED")
+    tab.accessible()
+    assert tab.page.get_by_text("Signed in as").is_visible()
 
 
 # -- all pages

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
             port=own.port if args.port is None else args.port,
         )
     except ValueError as error:
-        raise ConfigError(f"--server: {error}") from error
+        raise ConfigError(f"opus client: {error}") from error
     config = replace(config, client=settings)
     if not settings.servers:
         raise ConfigError(
