@@ -19,6 +19,7 @@ from opus_core import routes
 from opus_core.auth.audit import Audit
 from opus_core.auth.people import People
 from opus_core.auth.policy import Policy
+from opus_core.auth.tickets import Tickets
 from opus_core.backends import SUPERVISOR, Health, HealthState, Limits
 from opus_core.datadir import open_data_dir
 from opus_core.definition import (
@@ -266,6 +267,7 @@ def site(folder, *, run_options=(), limits=None, wait=5):
         storage=storage,
         policy=policy,
         publishing=Publishing(catalogue, policy, storage),
+        tickets=Tickets(data_dir.secret),
         authenticate=lambda request: None,
         people=people,
         jdl=jdl,

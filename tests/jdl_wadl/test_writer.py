@@ -210,6 +210,7 @@ def test_the_whole_service_of_a_job_is_described():
         "count/{job-id}/owner": ["GET"],
         "count/{job-id}/results": ["GET"],
         "count/{job-id}/results/{result-id}": ["GET"],
+        "count/{job-id}/results/{result-id}/ticket": ["POST"],
         "count/{job-id}/results.zip": ["GET"],
         "count/{job-id}/parameters": ["GET", "POST"],
         "count/{job-id}/parameters/{parameter-name}": ["GET", "PUT"],

@@ -18,6 +18,7 @@ from opus_core.auth.audit import Audit
 from opus_core.auth.people import People
 from opus_core.auth.policy import Policy
 from opus_core.auth.sessions import Lifetimes
+from opus_core.auth.tickets import Tickets
 from opus_core.backends import Jdl, Limits, Manager, Storage
 from opus_core.client import Client
 from opus_core.config import Config
@@ -121,6 +122,7 @@ class Opus:
                 storage=self.storage,
                 policy=self.policy,
                 publishing=Publishing(self.catalogue, self.policy, self.storage),
+                tickets=Tickets(self.data_dir.secret),
                 jdl=self.jdl,
                 authenticate=self.registry.authenticate,
                 people=self.people,

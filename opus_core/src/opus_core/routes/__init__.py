@@ -86,6 +86,7 @@ ROUTES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] =
     ("PUT", f"{_JOB}/parameters/<parameter>", uws.put_parameter),
     ("GET", f"{_JOB}/results", uws.get_results),
     ("GET", f"{_JOB}/results/<result_id>", output.get_result),
+    ("POST", f"{_JOB}/results/<result_id>/ticket", output.post_ticket),
     ("GET", f"{_JOB}/results.zip", archive.get_archive),
     ("GET", f"{_JOB}/stdout", output.get_stdout),
     ("GET", f"{_JOB}/stderr", output.get_stderr),

@@ -12,12 +12,21 @@ from typing import BinaryIO, Final
 
 import bottle
 
-from opus_core.errors import BackendUnavailable, NotFound, OpusError
+from opus_core.errors import (
+    BackendUnavailable,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    OpusError,
+)
 from opus_core.folder import Folders
 from opus_core.job import Job, Parameter, Phase, Result, Work
+from opus_core.render import json
+from opus_core.render.negotiate import Format
+from opus_core.render.text import instant
 from opus_core.routes import files
 from opus_core.routes.asking import Asked, check_id
-from opus_core.routes.reply import TEXT
+from opus_core.routes.reply import TEXT, document
 
 TAIL: Final = 65536  # [byte] of an output that a text about a failure ends with
 _PIECE: Final = 65536  # [byte] of a text sent at once
@@ -25,9 +34,20 @@ _COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
 def get_result(asked: Asked, name: str, job_id: str, result_id: str) -> bottle.HTTPResponse:
-    """A result file."""
-    parts = asked.parts
-    job, result = parts.service.result(asked.user, name, check_id(job_id), result_id)
+    """A result file: for whoever may see the job, or shows a `TICKET`."""
+    parts, ticket = asked.parts, asked.value("TICKET")
+    if ticket and parts.tickets.admits(ticket, check_id(job_id), result_id):
+        job, result = parts.service.admitted_result(name, job_id, result_id)
+    else:
+        try:
+            job, result = parts.service.result(asked.user, name, check_id(job_id), result_id)
+        except (NotAuthenticated, NotAllowed) as error:
+            if not ticket:
+                raise
+            raise type(error)(
+                "this address was good for some minutes, and for one result; ask for a new one, or"
+                " sign in"
+            ) from error
     file = open_result(parts.folders, job, result)
     return files.send(
         asked,
@@ -38,6 +58,17 @@ def get_result(asked: Asked, name: str, job_id: str, result_id: str) -> bottle.H
         name=result.name,
         path=parts.folders.path(job.id) / "results" / result.name,
     )
+
+
+def post_ticket(asked: Asked, name: str, job_id: str, result_id: str) -> bottle.HTTPResponse:
+    """An address of a result that is good without signing in, for some minutes: whoever may see the
+    job hands it to a program of theirs."""
+    parts = asked.parts
+    job, result = parts.service.result(asked.user, name, check_id(job_id), result_id)
+    ticket = parts.tickets.make(job.id, result.id)
+    url = f"{asked.urls.result(name, job.id, result.id)}?TICKET={ticket.text}"
+    content = {"url": url, "expires": instant(ticket.expires)}
+    return document(asked, Format.JSON, json.dumps(content))
 
 
 def open_result(folders: Folders, job: Job, result: Result) -> BinaryIO:

@@ -13,6 +13,7 @@ from opus_core.announcements import Announcements
 from opus_core.auth.identity import Authenticate, Door
 from opus_core.auth.people import People
 from opus_core.auth.policy import Policy
+from opus_core.auth.tickets import Tickets
 from opus_core.backends import Jdl, Storage
 from opus_core.definitions import Catalogue
 from opus_core.disk import Place
@@ -70,6 +71,7 @@ class Parts:
     storage: Storage
     policy: Policy
     publishing: Publishing
+    tickets: Tickets
     authenticate: Authenticate
     people: People | None = None  # the accounts; None: the storage keeps none
     jdl: Jdl | None = None  # the format that descriptions are shown in; None: JSON alone
