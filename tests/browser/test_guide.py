@@ -14,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from browser import gallery
+from browser.elsewhere import client_alone
+from browser.foreign import foreign
+from browser.samp import IMAGE, PORT, TABLE, VOTABLE, hub, program
 from browser.sites import say_site
 from browser.tab import Tab, opened
 from servers import Site, free_port
@@ -88,6 +92,37 @@ def test_running_jobs(site, ann):
     ann.page.get_by_role("checkbox", name="Select first look").check()
     ann.page.get_by_text("Live", exact=True).wait_for()
     shot(ann, "jobs")
+
+
+def test_sending_a_result_to_a_program(site, ann, tmp_path):
+    ann.expected = [f"localhost:{PORT}"]
+    site.describe("gallery", gallery.SCRIPT, gallery.WADL)
+    ann.open(f"{site.url}/new/gallery")
+    ann.page.get_by_role("button", name="Run", exact=True).click()
+    ann.until(lambda: ann.text(".state .phase") == "COMPLETED")
+    item = ann.page.locator("[data-results] li", has_text="sky.fits")
+    with hub(tmp_path), program("Aladin", IMAGE), program("TOPCAT", TABLE, VOTABLE):
+        item.get_by_text("Send to a program").click()
+        item.get_by_role("button", name="Aladin").click()
+        item.get_by_text("Sent to Aladin.").wait_for()
+        item.scroll_into_view_if_needed()
+        shot(ann, "programs")
+    site.opus("jdl", "withdraw", "gallery")
+
+
+def test_jobs_of_other_servers(site, chromium, tmp_path):
+    with (
+        foreign(recent=True) as service,
+        client_alone(tmp_path / "client", free_port(), service) as client,
+        opened(chromium, viewport=SIZE, timezone_id="Europe/Paris") as tab,
+    ):
+        tab.open(f"{client.url}/services/new?SERVICE={service}")
+        tab.page.get_by_label("Name of parameter 1").fill("LANG")
+        tab.page.get_by_label("Value of parameter 1").fill("ADQL")
+        tab.page.get_by_role("button", name="Another value").click()
+        tab.page.get_by_label("Name of parameter 2").fill("QUERY")
+        tab.page.get_by_label("Value of parameter 2").fill("SELECT TOP 10 * FROM stars")
+        shot(tab, "elsewhere")
 
 
 def test_describing_jobs(site, eve):

@@ -171,6 +171,9 @@ def test_every_key_of_every_table_is_read(tmp_path):
         [client]
         merge = false
         servers = ["https://uws.example.org/rest"]
+        samp = false
+        host = "::"
+        port = 8443
         [storage]
         use = "postgresql"
         url = "postgresql://db/opus"
@@ -222,7 +225,8 @@ def test_every_key_of_every_table_is_read(tmp_path):
     assert (config.wait_slots, config.wait_per_user) == (6, 3)
     assert dataclasses.astuple(config.supervisor) == (False, 30.0, 0.5, 60.0, 30.0)
     assert not config.embedded
-    assert dataclasses.astuple(config.client) == (False, ("https://uws.example.org/rest",))
+    servers = ("https://uws.example.org/rest",)
+    assert dataclasses.astuple(config.client) == (False, servers, False, "::", 8443)
     assert (config.storage.use, dict(config.storage.options)) == (
         "postgresql",
         {"url": "postgresql://db/opus"},
@@ -288,7 +292,8 @@ def test_every_key_of_every_table_is_read(tmp_path):
         ),
         (
             "[client]\nmerg = true",
-            "opus.toml: [client] has no key merg; did you mean merge? Legal: merge, servers",
+            "opus.toml: [client] has no key merg; did you mean merge?"
+            " Legal: merge, servers, samp, host, port",
         ),
         (
             "[plugins]\nxyz = 1",

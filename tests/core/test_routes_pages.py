@@ -14,6 +14,7 @@ from opus_core.errors import PluginError
 from opus_core.job import ErrorSummary, ErrorType, Phase, Work
 from opus_core.render import assets, html
 
+HUB = "http://localhost:21012"
 VOID = {"meta", "link", "img", "input", "br", "hr"}
 
 
@@ -103,9 +104,10 @@ def test_every_page_is_sound_and_keeps_its_own_policy(site, client):
         assert checked.headings == 1
         assert all(link.startswith(("/", "?", "#")) for link in checked.links), checked.links
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        hub = f" {HUB}" if address in made else ""
         assert answer.headers["content-security-policy"] == (
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
-            " connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+            f" connect-src 'self'{hub}; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
         )
         assert answer.headers["cache-control"] == "no-store"
 
@@ -231,3 +233,15 @@ def test_the_library_for_scripts_is_served_as_a_module(client):
 )
 def test_lengths_of_time_are_for_people(seconds, shown):
     assert html._span(timedelta(seconds=seconds)) == shown
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_results_are_sent_to_programs_where_a_site_lets_them(site, on):
+    """CSP lets the page of a job connect to a SAMP hub then, and no other page."""
+    client = site.client(changes={"samp": on})
+    job = client.create()
+    page = client.get(job, accept=CHROME)
+    assert (HUB in page.headers["content-security-policy"]) is on
+    assert ("data-send-of" in page.text) is on
+    for address in ("/", "/rest/fit", "/new/fit"):
+        assert HUB not in client.get(address, accept=CHROME).headers["content-security-policy"]

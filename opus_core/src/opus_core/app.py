@@ -138,6 +138,7 @@ class Opus:
                 user_header=config.auth.user_header,
                 plugins=lambda: self.registry.plugins(config),
                 places=self._places(),
+                samp=config.client.samp,
                 pages=config.client.merge,
                 services=self._services,
                 proxy=Proxy(self._services, at_once=max(1, config.server.threads // 2)),
@@ -261,6 +262,7 @@ def client_of(config: Config, *, private: bool = False) -> Client:
         at_once=max(1, config.server.threads // 2),
         private=private,
         proxies=config.server.trusted_proxies,
+        samp=config.client.samp,
     )
 
 

@@ -136,6 +136,11 @@ class Client:
         "UWS services elsewhere that the pages are for as well, by their job lists, or servers "
         "with several.",
     )
+    samp: bool = option(
+        True,
+        "Whether pages can send results to programs on their reader's machine, such as TOPCAT "
+        "(SAMP); they may connect to its port 21012 then.",
+    )
     host: str = option("127.0.0.1", "Address that `opus client` listens on.")
     port: int = option(8081, "Port of `opus client`; 0: any that is free.", least=0, most=65535)
 

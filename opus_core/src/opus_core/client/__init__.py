@@ -45,6 +45,7 @@ class Client:
     at_once: int = 32  # requests to services
     private: bool = False  # only this machine can ask
     proxies: tuple[str, ...] = ()  # whose X-Forwarded-* headers are believed
+    samp: bool = True  # results are sent to programs of their readers
     title: str = "OPUS"
     version: str = __version__
     user_header: None = None  # nobody is anybody here

@@ -32,7 +32,16 @@ FILES: Final = {
                 "live_note",
                 "log_view",
             ),
-            *("previews", "selection", "service", "service_job", "service_jobs", "service_new"),
+            *(
+                "previews",
+                "samp",
+                "samp_panel",
+                "selection",
+                "service",
+                "service_job",
+                "service_jobs",
+                "service_new",
+            ),
             *("snippets", "uws_manager", "votable", "votable_binary"),
         )
     },

@@ -101,10 +101,20 @@ def job_list(frame: Frame, listing: Listing) -> str:
     return render("list.html", frame, listing=listing, phases=list(Phase))
 
 
-def job(frame: Frame, value: Job, definition: JobDefinition, seq: int | None) -> str:
+def job(
+    frame: Frame, value: Job, definition: JobDefinition, seq: int | None, *, samp: bool = False
+) -> str:
     """The page of a job; what `/changes` tells from `seq` on is news. None: it tells the reader
-    nothing of this job."""
-    return render("job.html", frame, job=value, phase=value.phase, definition=definition, seq=seq)
+    nothing of this job. `samp`: results can be sent to programs of the reader's."""
+    return render(
+        "job.html",
+        frame,
+        job=value,
+        phase=value.phase,
+        definition=definition,
+        seq=seq,
+        samp=samp,
+    )
 
 
 def availability(frame: Frame, faults: Sequence[str], since: datetime) -> str:

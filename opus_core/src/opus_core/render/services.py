@@ -20,9 +20,9 @@ def jobs(frame: Frame, service: Service) -> str:
     return render("service_jobs.html", frame, service=service, phases=list(Phase))
 
 
-def job(frame: Frame, service: Service, job_id: str) -> str:
-    """The page of a job."""
-    return render("service_job.html", frame, service=service, job_id=job_id, phase=None)
+def job(frame: Frame, service: Service, job_id: str, *, samp: bool = False) -> str:
+    """The page of a job; `samp`: results can be sent to programs of the reader's."""
+    return render("service_job.html", frame, service=service, job_id=job_id, phase=None, samp=samp)
 
 
 def new(frame: Frame, service: Service) -> str:

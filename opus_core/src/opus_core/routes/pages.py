@@ -19,7 +19,7 @@ from opus_core.render.api import chapters
 from opus_core.render.form import fields, option_fields
 from opus_core.routes import health
 from opus_core.routes.asking import Asked
-from opus_core.routes.reply import page
+from opus_core.routes.reply import SAMP_HUB, page
 from opus_core.texts import are_many
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,8 @@ def job(asked: Asked, value: Job) -> bottle.HTTPResponse:
     told = value.owner == user.name and not _is_unlisted(asked)
     around = frame(asked, notices=notices)
     seq = _seq(asked) if told else None
-    return page(asked, html.job(around, value, _definition(asked, value), seq))
+    text = html.job(around, value, _definition(asked, value), seq, samp=parts.samp)
+    return page(asked, text, asks=(SAMP_HUB,) if parts.samp else ())
 
 
 def availability(asked: Asked, faults: Sequence[str], since: datetime) -> bottle.HTTPResponse:

@@ -50,6 +50,8 @@ class Around(Protocol):
     @property
     def pages(self) -> bool: ...
     @property
+    def samp(self) -> bool: ...
+    @property
     def accounts(self) -> bool: ...
     @property
     def alone(self) -> bool: ...
@@ -87,6 +89,7 @@ class Parts:
     handover: Handover | None = None  # files are sent by the web server in front
     plugins: Callable[[], Sequence[Plugin]] = tuple  # those that are installed
     places: tuple[Place, ...] = ()  # whose disks may get full
+    samp: bool = True  # results are sent to programs of their readers
     pages: bool = True  # browsers are shown pages; else all get what programs do
     services: Services = field(default_factory=Services)  # those of others that pages are for
     proxy: Proxy | None = None  # asks them; None: there are none

@@ -38,6 +38,9 @@ _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'{images};"
     " connect-src 'self'{asks}; form-action 'self'{forms}; frame-ancestors 'none'; base-uri 'none'"
 )
+SAMP_HUB: Final = "http://localhost:21012"
+"""Where the programs of a page's reader listen (SAMP 1.3 section 5.2.1)."""
+
 _ERROR_FORMATS: Final = (Format.TEXT, Format.XML, Format.JSON, Format.HTML)
 
 
@@ -85,8 +88,11 @@ def document(
     return reply(body, kind, headers={"Vary": "Accept", **(headers or {})})
 
 
-def page(asked: Asked, text: str, *, status: int = 200) -> bottle.HTTPResponse:
-    """A page in HTML; with it a session that has had its cookie for long gets a new one."""
+def page(
+    asked: Asked, text: str, *, status: int = 200, asks: Iterable[str] = ()
+) -> bottle.HTTPResponse:
+    """A page in HTML; with it a session that has had its cookie for long gets a new one. `asks`:
+    origins beside ours that its scripts may ask."""
     headers = {}
     caller, people = asked.caller, asked.parts.people
     if people is not None and caller.session is not None:
@@ -94,7 +100,7 @@ def page(asked: Asked, text: str, *, status: int = 200) -> bottle.HTTPResponse:
         if cookie is not None:
             left = caller.session.created + people.sessions.longest - jobs.now()
             headers["Set-Cookie"] = set_cookie(asked, cookie, left)
-    return _page(asked.parts, text, status, headers)
+    return _page(asked.parts, text, status, headers, asks=asks)
 
 
 def set_cookie(asked: Asked, cookie: str, lifetime: timedelta) -> str:
@@ -106,10 +112,11 @@ def set_cookie(asked: Asked, cookie: str, lifetime: timedelta) -> str:
     return f"{COOKIE_IN_PLAIN}={cookie}; {rest}"
 
 
-def page_about(around: Around, text: str, origins: Iterable[str]) -> bottle.HTTPResponse:
-    """A page in HTML whose scripts may ask servers of these origins as well, and show as images
+def page_about(around: Around, text: str, asks: Iterable[str]) -> bottle.HTTPResponse:
+    """A page about something elsewhere: its scripts may ask these origins, too, and show as images
     what they have from there."""
-    return _page(around, text, 200, {}, origins=tuple(origins))
+    origins = tuple(asks)
+    return _page(around, text, 200, {}, asks=origins, blobs=bool(origins))
 
 
 def _page(
@@ -117,15 +124,17 @@ def _page(
     text: str,
     status: int,
     headers: Mapping[str, str],
-    origins: tuple[str, ...] = (),
+    *,
+    asks: Iterable[str] = (),
+    blobs: bool = False,
 ) -> bottle.HTTPResponse:
     # A form's answer leads to base_url; for a browser that called us otherwise, it is elsewhere.
     base = urlsplit(around.base_url or "")
     also = f" {base.scheme}://{base.netloc}" if base.netloc else ""
     content = {
         "Content-Security-Policy": _POLICY.format(
-            images=" blob:" if origins else "",
-            asks="".join(f" {one}" for one in origins),
+            images=" blob:" if blobs else "",
+            asks="".join(f" {one}" for one in asks),
             forms=also,
         ),
         "Cross-Origin-Opener-Policy": "same-origin",

@@ -28,7 +28,7 @@ from opus_core.render.urls import Urls
 from opus_core.routes.asking import Asked, root
 from opus_core.routes.pages import frame
 from opus_core.routes.parts import Around
-from opus_core.routes.reply import JSON, page_about, reply
+from opus_core.routes.reply import JSON, SAMP_HUB, page_about, reply
 
 _LONGEST: Final = 4 * 2**20  # [byte] of a description, and of the values to fill its form with
 _FORM: Final = '{"description": TEXT, "values": [[NAME, VALUE], ...]}'
@@ -100,7 +100,9 @@ def get_job(visit: Visit) -> bottle.HTTPResponse:
     job_id = visit.value("ID")
     if not job_id:
         raise BadRequest("say by ID which job this is about")
-    return _page(visit, services.job(visit.frame, visit.service, job_id))
+    samp = visit.around.samp
+    text = services.job(visit.frame, visit.service, job_id, samp=samp)
+    return _page(visit, text, *((SAMP_HUB,) if samp else ()))
 
 
 def get_new(visit: Visit) -> bottle.HTTPResponse:
@@ -187,8 +189,8 @@ class _Headers(Mapping[str, str]):
         raise TypeError("they are asked for by name")
 
 
-def _page(visit: Visit, text: str) -> bottle.HTTPResponse:
-    return page_about(visit.around, text, (str(visit.service.origin),))
+def _page(visit: Visit, text: str, *asks: str) -> bottle.HTTPResponse:
+    return page_about(visit.around, text, (str(visit.service.origin), *asks))
 
 
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (

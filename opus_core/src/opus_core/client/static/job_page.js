@@ -21,6 +21,7 @@ const LONG = 500; // characters of a value that are shown
 const DAY = 86_400_000; // [ms]
 const SAID = ["doing", "waiting", "resume", "fetching"]; // of jobInfo, in sentences
 const OUTPUTS = ["stdout", "stderr"];
+const SENT = ["votable", "fits"]; // kinds of results that programs of astronomers load
 
 export class JobPage {
   #root;
@@ -263,8 +264,10 @@ export class JobPage {
       const item = made(this.#one("template[data-result]"), {
         href, size, mimeType, description, file: file || id,
         previews: kindOf(shown) !== null || (this.#elsewhere && !mimeType),
+        sends: SENT.includes(kindOf(shown)),
       });
-      const details = item.querySelector("details");
+      this.#sends(item.querySelector("[data-send-of]"), shown);
+      const details = item.querySelector("[data-preview-of]");
       const read = (first, last) => this.#client.file(href, { range: [first, last] });
       details.addEventListener("toggle", () => {
         const place = details.querySelector("[data-preview-place]");
@@ -280,6 +283,20 @@ export class JobPage {
     });
     this.#one("[data-results]").replaceChildren(...items);
     fill(this.#root, { results: results.length || null, several: results.length > 1 });
+  }
+
+  /** `details`: where the page offers it; null where it does not. */
+  #sends(details, { id, href, title, ...result }) {
+    details?.addEventListener("toggle", async () => {
+      const place = details.querySelector("[data-send-place]");
+      if (!details.open || place.firstChild) return;
+      const { showPrograms } = await import("./samp_panel.js");
+      const templates = this.#one("[data-send-templates]");
+      const named = { kind: kindOf(result), name: title, title: templates.dataset.title };
+      // A program knows nothing of who is signed in here.
+      const addressOf = async () => (this.#isOpus ? (await this.#client.ticket(this.#id, id)).url : href);
+      await showPrograms(place, templates, named, addressOf);
+    });
   }
 
   // -- what it writes

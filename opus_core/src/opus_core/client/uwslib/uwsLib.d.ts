@@ -231,6 +231,12 @@ export class UwsClient {
     options: Abortable & { as: "stream"; range?: [number, number?] },
   ): Promise<ReadableStream<Uint8Array>>;
 
+  /**
+   * An address of a result that is good without signing in until it expires, for a program of the
+   * user's; of an OPUS.
+   */
+  ticket(id: string, name: string, options?: Abortable): Promise<{ url: string; expires: Date }>;
+
   /** The job now, and again whenever its phase has changed, until it is over. */
   watch(id: string, options?: Abortable): AsyncGenerator<Job, void, void>;
   /** The job as soon as it is in one of these phases, or over. */

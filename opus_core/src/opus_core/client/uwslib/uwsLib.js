@@ -575,6 +575,14 @@ export class UwsClient {
     return as === "text" ? decodeBody(response) : response.blob();
   }
 
+  /** An address of a result that is good without signing in, for some minutes, of an OPUS. */
+  async ticket(id, name, { signal } = {}) {
+    const url = this.#at(id, "results", name, "ticket");
+    const response = await this.#ask(url, { method: "POST", accept: "application/json", signal });
+    const { url: address, expires } = await response.json();
+    return { url: address, expires: parseTime(expires) };
+  }
+
   // -- time
 
   /** The job now, and again whenever its phase has changed, until it is over. */
