@@ -4,8 +4,9 @@ Jobs live in memory; what they do is to let time pass. Pages of all sites may as
 needs no credentials, unless the service is `closed` to them. That of 1.0 has no DELETE, and its
 lists say nothing of times; that of 1.1 has both, and the filters of the standard.
 
-`busy=N` lets the next N questions about a job be refused for a second; `asked`, which the job of
-UWS 1.1 shows among its parameters, counts the questions.
+`mirror=URL` adds a result that is at that address. `busy=N` lets the next N questions about a job
+be refused for a second; `asked`, which the job of UWS 1.1 shows among its parameters, counts the
+questions.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class Service:
             for name, value in shown
         )
         results = f'<result id="answer" x:href="{job.id}/results/answer"/>'
+        if mirror := dict(job.parameters).get("mirror"):
+            results += f'<result id="copy" x:href="{html.escape(mirror)}" mime-type="text/plain"/>'
         version = ' version="1.1"' if self.recent else ""
         encoding = "UTF-8" if self.recent else "ISO-8859-1"
         return (

@@ -78,7 +78,7 @@ def test_a_job_of_any_uws_from_the_first_page_to_its_end(away, service, tab):
     phase(tab, "COMPLETED")
     assert tab.page.title() == f"COMPLETED: Job {job}, {where} · OPUS"
     assert {"1", SHOWN} <= set(tab.texts("[data-parameters] .value"))
-    tab.page.locator("[data-results] summary").click()
+    tab.page.locator("[data-results] summary", has_text="Preview").click()
     tab.page.get_by_text("42", exact=True).wait_for()
     # Nothing is asked of it that it does not have.
     assert not tab.page.locator("[data-outputs]").is_visible()
@@ -116,6 +116,23 @@ def test_a_file_for_a_service_that_says_nothing_of_its_parameters(away, tab, tmp
     phase(tab, "COMPLETED")
     tab.page.get_by_text("bytes").wait_for()
     assert "3000000 bytes" in tab.text("[data-parameters]")
+
+
+def test_results_that_lie_elsewhere_are_links_alone(away, service, tab):
+    """Whatever a service says that its results are, the page asks nobody but the service."""
+    addresses = ("http://localhost:9/copy.txt", "javascript:alert(1)", "not:an address")
+    for address in addresses:
+        job = create(service, seconds="0", mirror=address, PHASE="RUN")
+        away.open(tab, "job", service, ID=job)
+        tab.until(lambda: tab.text("[data-phase=phase]"))
+        if tab.text("[data-phase=phase]") == "PENDING":
+            press(tab, "Run")
+        phase(tab, "COMPLETED")
+        item = tab.page.locator("[data-results] li", has_text="copy")
+        item.wait_for()
+        assert not item.locator("details").first.is_visible()
+        href = item.locator("a").get_attribute("href")
+        assert href == (address if address.startswith("http:") else None)
 
 
 def test_a_job_that_is_not_there(away, service, tab):

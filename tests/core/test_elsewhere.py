@@ -49,6 +49,7 @@ def test_a_page_is_about_one_of_them_or_what_lies_below(url, found):
         "https://vo.example.org/tap/asynchronous",
         "https://vo.example.org/tap/async/../../admin",
         "https://vo.example.org/tap/async/./x",
+        "https://vo.example.org/tap/async/%2e%2E/admin",
         "https://vo.example.org.evil.example/tap/async",
         "http://127.0.0.1:80801",
         "http://127.0.0.1/rest/say",

@@ -12,7 +12,7 @@ import pytest
 from opus_core.bodies import Body
 from opus_core.elsewhere import parse
 from opus_core.errors import BadRequest, NotAllowed, Unavailable
-from opus_core.proxy import CREDENTIALS, Proxy
+from opus_core.proxy import _MOST_KNOWN, CREDENTIALS, Proxy
 from web import answering_by
 
 LARGE = 3_000_000  # [byte]
@@ -50,6 +50,13 @@ class Service(BaseHTTPRequestHandler):
             return None
         if self.path == "/nonsense":
             self.wfile.write(b"this is no HTTP\r\n\r\n")
+            self.close_connection = True
+            return None
+        if self.path == "/folded":
+            folded = {"ETag": '"a\r\n b"', "Link": "<x>;\r\n\trel=next", "Retry-After": "1\x002"}
+            return self._send(200, b"said", **folded, **{"Content-Disposition": 'x="\xe9"'})
+        if self.path == "/early":
+            self.wfile.write(b"HTTP/1.1 199 Odd\r\n\r\n")
             self.close_connection = True
             return None
         if self.path == "/deaf":
@@ -171,7 +178,16 @@ def test_so_many_at_once_and_places_are_given_back(handler, origin, proxy):
     assert b"".join(proxy.ask("GET", f"{origin}/async", {}, None).body) == b"said"
 
 
-@pytest.mark.parametrize("path", ["/short", "/nonsense"])
+def test_headers_are_single_lines(origin, proxy):
+    answer = proxy.ask("GET", f"{origin}/folded", {}, None)
+    answer.body.close()
+    assert answer.headers["ETag"] == '"a b"'
+    assert answer.headers["Link"] == "<x>; rel=next"
+    assert answer.headers["Content-Disposition"] == 'x="\xe9"'
+    assert "Retry-After" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/short", "/nonsense", "/early"])
 def test_what_is_no_answer_is_told_in_a_sentence(origin, proxy, path):
     with pytest.raises(Unavailable) as refused:
         proxy.ask("GET", f"{origin}{path}", {}, None)
@@ -195,6 +211,15 @@ def test_a_body_without_a_length_is_refused(origin, proxy):
     endless = Body({"wsgi.input": io.BytesIO(b"x"), "wsgi.input_terminated": True}, LARGE)
     with pytest.raises(BadRequest):
         proxy.ask("POST", f"{origin}/async", {}, endless)
+
+
+def test_what_is_remembered_has_an_end(handler):
+    handler.do_GET = handler.do_OPTIONS = lambda self: self._send(200, b"")
+    with answering_by(handler) as origin:
+        proxy = Proxy(parse([origin]), at_once=1)
+        for number in range(_MOST_KNOWN + 2):
+            proxy.lets_pages_ask(f"{origin}/{number}", "http://here")
+        assert len(proxy._ways) == 2
 
 
 # -- whether pages may ask by themselves

@@ -49,6 +49,7 @@ def test_a_server_that_can_stand_on_the_open_net(site):
         ("anonymous_list", "error", SAFE, {"auth": "anonymous = true\nanonymous_list = true"}),
         ("trusted_proxies", "error", SAFE, {"server": 'trusted_proxies = ["0.0.0.0/0"]'}),
         ("cors_origins", "warning", SAFE, {"server": 'cors_origins = ["*"]'}),
+        ("servers", "error", SAFE, {"client": 'servers = ["http://192.0.2.7/async"]'}),
         ("job_servers", "warning", SAFE, {"auth": 'job_servers = ["10.0.0.0/8"]'}),
         ("fetch_hosts", "warning", SAFE, {"jobs": 'fetch_hosts = ["public"]'}),
         ("limits", "warning", SAFE, {"jobs": "max_active_per_user = 5"}),

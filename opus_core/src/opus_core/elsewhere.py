@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import SplitResult, urljoin
+from urllib.parse import SplitResult, unquote, urljoin
 
 from opus_core.errors import BadRequest, NotAllowed, NotFound
 from opus_core.hosts import taken_apart
 from opus_core.values import is_loopback, shown
 
 _PORTS: Final = {"http": 80, "https": 443}
+_DOTS: Final = frozenset({".", ".."})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,8 @@ class Services:
         for one in self.every:
             above = _path(_apart(one.url)[0])
             if one.origin == origin and (path == above or path.startswith(f"{above}/")):
-                if "/../" in f"{path}/" or "/./" in f"{path}/":
-                    break
+                if _DOTS & set(unquote(path).split("/")):
+                    break  # a browser would make it the address of something else
                 return Service(url=f"{origin}{path}", origin=origin)
         raise NotFound(
             f"{shown(url)} is none of the services that these pages are for; whoever runs them can"

@@ -9,6 +9,7 @@ own.
 from __future__ import annotations
 
 import http.client
+import re
 import ssl
 import threading
 import time
@@ -34,6 +35,8 @@ _CONNECT: Final = 10.0  # [s]
 _SILENCE: Final = 90.0  # [s]; longer than services let a request wait
 _RETRY: Final = 2.0  # [s]
 _KNOWN: Final = 600.0  # [s] for which it is remembered how a service can be asked
+_MOST_KNOWN: Final = 256
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _REDIRECTIONS: Final = frozenset({301, 302, 303, 307, 308})
 _SENT: Final = (
     *("Accept", "Accept-Language", "Content-Type", "Idempotency-Key", "If-Match"),
@@ -127,8 +130,11 @@ class Proxy:
                 stream.close()
                 location = self._services.behind(location, url)
                 return Answer(status=response.status, headers={}, body=stream, location=location)
+            if response.status < 200:
+                raise http.client.UnknownProtocol(f"{response.status}")
             stream.begin()
-            given = {name: response.headers[name] for name in _GIVEN if response.headers.get(name)}
+            found = {name: _line(response.headers.get(name, "")) for name in _GIVEN}
+            given = {name: value for name, value in found.items() if value}
             return Answer(status=response.status, headers=given, body=stream)
         except (OSError, http.client.HTTPException) as error:
             stream.close()
@@ -144,6 +150,8 @@ class Proxy:
         if known is None or known[0] < time.monotonic():
             parts, origin = self._services.reachable(url)
             known = (time.monotonic() + _KNOWN, self._lets(parts, origin, page))
+            if len(self._ways) >= _MOST_KNOWN:  # anybody can make up addresses below a service
+                self._ways.clear()
             self._ways[url, page] = known
         return known[1]
 
@@ -251,6 +259,12 @@ def _why(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"it cannot be trusted: {error.verify_message}"
     return getattr(error, "strerror", None) or type(error).__name__
+
+
+def _line(value: str) -> str:
+    """The value of a header in one line, as lines that were folded mean it; empty if it is none."""
+    line = re.sub(r"\r?\n[ \t]+", " ", value)
+    return "" if _CONTROL.search(line.replace("\t", " ")) else line
 
 
 def _words(header: str) -> frozenset[str]:

@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
+from opus_core import elsewhere
 from opus_core import job as jobs
 from opus_core.app import Opus
 from opus_core.auth.people import People
@@ -27,6 +28,7 @@ def findings(opus: Opus) -> Iterator[Finding]:
     config = opus.config
     yield from _connection(config)
     yield from _callers(config)
+    yield from _services(config)
     if opus.people is None:
         yield Finding("warning", "accounts", f"the {opus.storage.name} storage keeps none")
     else:
@@ -86,6 +88,22 @@ def _callers(config: Config) -> Iterator[Finding]:
     if "public" in config.jobs.fetch_hosts:
         yield Finding(
             "warning", "fetch_hosts", "users have this server fetch from all public addresses"
+        )
+
+
+def _services(config: Config) -> Iterator[Finding]:
+    every = elsewhere.parse(config.client.servers).every if config.client.merge else ()
+    plain = [one.url for one in every if not one.origin.is_private]
+    if plain:
+        yield Finding(
+            "error",
+            "servers",
+            f"{', '.join(plain)}: what users sign in with there can be read on its way; name the"
+            " https addresses in [client]",
+        )
+    if every and config.anonymous and not config.private:
+        yield Finding(
+            "warning", "servers", "everybody asks the services of [client] by way of this server"
         )
 
 

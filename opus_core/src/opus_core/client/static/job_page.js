@@ -261,9 +261,11 @@ export class JobPage {
       const description = this.#told("results", id, "help");
       const shown = { ...result, href, title: file || id, description };
       if (this.#elsewhere) shown.load = (last) => this.#client.file(href, { range: [0, last] });
+      // A page may ask its service, and nobody else that a service names.
+      const isThere = !this.#elsewhere || originOf(href) === originOf(this.#client.url);
       const item = made(this.#one("template[data-result]"), {
         href, size, mimeType, description, file: file || id,
-        previews: kindOf(shown) !== null || (this.#elsewhere && !mimeType),
+        previews: isThere && (kindOf(shown) !== null || (this.#elsewhere && !mimeType)),
         sends: SENT.includes(kindOf(shown)),
       });
       this.#sends(item.querySelector("[data-send-of]"), shown);
@@ -275,7 +277,7 @@ export class JobPage {
           showPreview(place, this.#one("[data-preview-templates]"), shown, read);
         }
       });
-      if (kindOf(shown) && open < OPEN && (size ?? 0) <= SMALL) {
+      if (isThere && kindOf(shown) && open < OPEN && (size ?? (this.#elsewhere ? Infinity : 0)) <= SMALL) {
         open += 1;
         details.open = true;
       }
@@ -434,6 +436,15 @@ export class JobPage {
       ? await navigator.clipboard.writeText(area.value).then(() => true, () => false)
       : document.execCommand("copy");
     fill(place, { copied });
+  }
+}
+
+/** Null for what is no address. */
+function originOf(address) {
+  try {
+    return new URL(address).origin;
+  } catch {
+    return null;
   }
 }
 
