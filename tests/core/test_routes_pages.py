@@ -9,9 +9,11 @@ import pytest
 
 from core import wsgi
 from core.wsgi import CHROME
+from opus_core import elsewhere
 from opus_core import job as jobs
 from opus_core.errors import PluginError
 from opus_core.job import ErrorSummary, ErrorType, Phase, Work
+from opus_core.proxy import Proxy
 from opus_core.render import assets, html
 
 HUB = "http://localhost:21012"
@@ -179,9 +181,14 @@ def test_what_pages_are_made_with_is_named_by_its_content_and_kept(client):
         assert client.get(f"/static/{assets.stamp()}/{file}").status == 404
 
 
-def test_what_a_page_is_made_of_is_no_more_than_it_needs(client):
+def test_what_a_page_is_made_of_is_no_more_than_it_needs(site):
     """The budget of the web client: 120 kB for a page, images aside, not compressed."""
-    for address in ("/", "/new/fit", "/rest/fit", client.create()):
+    known = elsewhere.parse(["https://vo.example.org/async"])
+    client = site.client(changes={"services": known, "proxy": Proxy(known, at_once=1)})
+    about = "SERVICE=https://vo.example.org/async"
+    others = [f"/services/{one}?{about}" for one in ("jobs", "new", "job")]
+    own = ["/", "/new/fit", "/rest/fit", client.create()]
+    for address in (*own, *others[:-1], f"{others[-1]}&ID=1"):
         page = client.get(address, accept=CHROME).text
         files = re.findall(r'(?:href|src)="(/static/[^"]*\.(?:js|css))"', page)
         sizes = {one.rpartition("/")[2]: len(client.get(one).body) for one in files}

@@ -192,7 +192,8 @@ export class JobPage {
     const now = over ? null : new Date();
     const begun = startTime ?? (over ? endTime : now);
     return {
-      waited: phase === "PENDING" ? null : seconds(creationTime, begun),
+      // Some services do not tell when a job has begun.
+      waited: phase === "PENDING" || (phase === "EXECUTING" && !startTime) ? null : seconds(creationTime, begun),
       ran: seconds(startTime, endTime ?? now),
     };
   }

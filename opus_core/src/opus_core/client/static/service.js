@@ -83,10 +83,10 @@ export class Service extends EventTarget {
   async description() {
     const [, root, name] = /^(.*)\/rest\/([^/]+)$/.exec(this.url) ?? [];
     if (!root) return null;
-    for (const [ending, begin] of [[".json", "{"], ["", "<"]]) {
+    for (const [ending, isOne] of [[".json", isDescription], ["", isMarkup]]) {
       try {
         const text = await this.client().file(`${root}/jdl/${name}${ending}`, { as: "text" });
-        if (text.trimStart().startsWith(begin)) return { text, isOpus: ending !== "" };
+        if (isOne(text)) return { text, isOpus: isOne === isDescription };
       } catch (error) {
         if (![401, 403, 404, 405, 406].includes(error.status)) throw error;
       }
@@ -110,6 +110,16 @@ export class Service extends EventTarget {
     });
   }
 }
+
+function isDescription(text) {
+  try {
+    return Array.isArray(JSON.parse(text).parameters);
+  } catch {
+    return false;
+  }
+}
+
+const isMarkup = (text) => text.trimStart().startsWith("<");
 
 /** The panel in which somebody says who they are at the service. */
 export function noteCredentials(service) {

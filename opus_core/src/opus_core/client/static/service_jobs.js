@@ -1,6 +1,6 @@
 /** The job list of a service elsewhere; of a server with several, which there are. */
 
-import { fill, made } from "./fill.js";
+import { fillFault, made } from "./fill.js";
 import { ForeignList } from "./foreign_list.js";
 import { JobList } from "./job_list.js";
 import { Service, noteCredentials } from "./service.js";
@@ -23,7 +23,7 @@ export async function start(element) {
     isOpus = (await service.description())?.isOpus ?? false;
     if (!isOpus) lists = await listsOf(service);
   } catch (error) {
-    fill(element, { fault: error.message, signIn: error.status === 401 });
+    fillFault(element.querySelector("[data-fault]"), error);
   }
   if (lists.length) {
     const place = document.querySelector("[data-lists]");

@@ -1,7 +1,5 @@
 /** Starts what a page has of job lists and jobs; all they need to know stands in its attributes. */
 
-import { Live } from "./live.js";
-import { noteLive } from "./live_note.js";
 import { UwsClient } from "./uwsLib.js";
 
 /** An address of a pattern like `/rest/{name}/{id}`. */
@@ -11,8 +9,9 @@ const at = (pattern, values) =>
 const OPTIONS = { json: true };
 
 /** What happens to jobs, and what the page says of that. */
-function follow({ dataset: { changes, seq } }, note) {
+async function follow({ dataset: { changes, seq } }, note) {
   if (!changes) return null;
+  const [{ Live }, { noteLive }] = await Promise.all([import("./live.js"), import("./live_note.js")]);
   const live = new Live(changes, { after: Number(seq) });
   noteLive(note, live);
   return live;
@@ -30,7 +29,7 @@ async function startList(element) {
     client: new UwsClient(list, OPTIONS),
     clientOf: (job) => clientOf(job.definition.name),
     pageOf: ({ jobId, definition }) => at(page, { name: definition.name, id: jobId }),
-    live: follow(element, element.querySelector("[data-live]")),
+    live: await follow(element, element.querySelector("[data-live]")),
     others: others !== undefined,
   });
   shown.read();
@@ -42,7 +41,7 @@ async function startJob(element) {
   const shown = new JobPage(element, {
     client: new UwsClient(list, OPTIONS),
     id,
-    live: follow(element, element.querySelector("[data-live]")),
+    live: await follow(element, element.querySelector("[data-live]")),
     token: token !== undefined,
     library: new URL(library, location.href).href,
   });
