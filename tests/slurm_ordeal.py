@@ -156,7 +156,7 @@ class Stand:
             return base.execute(query, values).fetchall()
 
     def ids(self, condition: str) -> list[str]:
-        return [row["id"] for row in self.rows(f"SELECT id FROM jobs WHERE {condition}")]  # noqa: S608
+        return [row["id"] for row in self.rows(f"SELECT id FROM jobs WHERE {condition}")]
 
     @property
     def busy(self) -> list[str]:

@@ -146,7 +146,7 @@ def _database_faults(database: sqlite3.Connection, rows: dict[str, sqlite3.Row])
         yield f"the database is damaged: {sound}"
     for table in ("pokes", "natives"):
         (lost,) = database.execute(
-            f"SELECT count(*) FROM {table} WHERE job_id NOT IN (SELECT id FROM jobs)"  # noqa: S608
+            f"SELECT count(*) FROM {table} WHERE job_id NOT IN (SELECT id FROM jobs)"
         ).fetchone()
         if lost:
             yield f"{lost} rows of {table} belong to no job"

@@ -10,6 +10,7 @@ import pytest
 from opus_core.errors import Gap
 from opus_core.testing.samples import a_job
 from opus_storage_sqlite import journal
+from opus_storage_sqlite.engine import SQLiteDatabase
 
 DAY = 86_400.0
 
@@ -86,7 +87,7 @@ def test_a_journal_that_was_emptied_still_knows_its_newest_number(storage, pass_
 
 
 def test_a_change_of_this_process_wakes_at_once(storage, monkeypatch):
-    monkeypatch.setattr(journal, "_ASK_EVERY", 60.0)
+    monkeypatch.setattr(SQLiteDatabase, "ask_every", 60.0)
     newest = storage.changes(-1)[0]
     woken = []
     waiting = threading.Thread(target=lambda: woken.append(storage.wait_change(newest, 60.0)))

@@ -12,7 +12,7 @@ from opus_core.backends import JobQuery, Limits, Sort
 from opus_core.job import Phase
 from opus_core.testing.samples import LONG_AGO, a_job, a_running_job, jobs_at
 from opus_storage_sqlite import lists
-from opus_storage_sqlite.engine import Prepared
+from opus_storage_sqlite.statements import Prepared
 
 PHASES = {
     "but archived": frozenset(),
@@ -39,13 +39,13 @@ ORDERS = {
 def plans(storage, monkeypatch):
     """Runs a call, and answers how SQLite found the rows of each statement."""
     asked = []
-    given = Prepared.values
+    given = Prepared.positional
 
     def values(statement, values):
-        asked.append((statement.text, tuple(given(statement, values))))
+        asked.append((statement.text(), tuple(given(statement, values))))
         return asked[-1][1]
 
-    monkeypatch.setattr(Prepared, "values", values)
+    monkeypatch.setattr(Prepared, "positional", values)
     engines = storage._database._open()
 
     def remember(connection, cursor, statement, parameters, context, many):

@@ -29,7 +29,7 @@ def _true(storage):
     active = ", ".join(f"'{phase}'" for phase in Phase if phase.active)
     return _rows(
         storage,
-        f"SELECT quota_key, sum(phase IN ({active})), sum(bytes) AS kept FROM jobs"  # noqa: S608
+        f"SELECT quota_key, sum(phase IN ({active})), sum(bytes) AS kept FROM jobs"
         f" GROUP BY quota_key HAVING sum(phase IN ({active})) OR sum(bytes)",
     )
 

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, delete, exc, insert, or_, select, update
 from opus_core.backends import Account, Accounts, Session, Token
 from opus_core.errors import AlreadyExists, Conflict, UnknownSession, UnknownToken, UnknownUser
 from opus_storage_sqlite.clock import instant, instant_or_none, micros, micros_or_none
+from opus_storage_sqlite.database import Database
 from opus_storage_sqlite.document import AnyRow, dump
-from opus_storage_sqlite.engine import Database
 from opus_storage_sqlite.tables import accounts, sessions, tokens
 
 

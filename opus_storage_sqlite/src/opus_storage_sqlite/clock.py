@@ -37,6 +37,12 @@ def _sqlite_clock(element: clock, compiler: SQLCompiler, **kw: Any) -> str:  # n
     return "(CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000)"
 
 
+@compiles(clock, "postgresql")
+def _postgresql_clock(element: clock, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401
+    # Of the statement, not of the transaction, which may have waited for its turn.
+    return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+
 def micros(instant: datetime) -> int:
     """Microseconds since 1970 of an aware instant, exactly."""
     return (instant - _EPOCH) // _MICROSECOND

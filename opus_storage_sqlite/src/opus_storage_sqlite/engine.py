@@ -1,7 +1,6 @@
 """Connections to one SQLite file: many that read, one at a time that writes.
 
-This and `filesystem.py` are what is special to SQLite. A storage on another database brings its
-own `Database` with `reading`, `writing` and `insert`, and its own words for `clock`.
+This, `filesystem.py`, `schema.py` and `faults.py` are what is special to SQLite.
 """
 
 from __future__ import annotations
@@ -16,16 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, Executable, create_engine, event, exc
-from sqlalchemy.dialects.sqlite import dialect, insert
+from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
+from opus_storage_sqlite.database import Database
 from opus_storage_sqlite.faults import errors_in_our_words, locked
-
-__all__ = ["Database", "IntegrityError", "Prepared", "first", "insert"]
-
-IntegrityError = sqlite3.IntegrityError
-"""What the driver raises for a row that must not be."""
+from opus_storage_sqlite.statements import Prepared
 
 _T = TypeVar("_T")
 _Row = tuple[Any, ...]
@@ -37,48 +32,6 @@ _READERS: Final = 8  # connections; a read takes well below a millisecond
 _CACHE: Final = "cache_size=-8000"  # [-KiB], of each connection
 
 
-class Prepared:
-    """A statement written by SQLAlchemy once, and given to the driver as it is.
-
-    For what is done thousands of times a second: what SQLAlchemy does around a statement takes
-    longer than these.
-    """
-
-    def __init__(self, statement: Executable) -> None:
-        compiled: Any = statement.compile(dialect=dialect())  # type: ignore[attr-defined]
-        self.text = str(compiled)
-        self._names = tuple(compiled.positiontup or ())
-        self._own = dict(compiled.params)  # what stands in the statement itself
-
-    def values(self, given: Mapping[str, Any]) -> list[Any]:
-        """What the driver is to put into the text, in its order."""
-        return [given[name] if name in given else self._own[name] for name in self._names]
-
-    def row(self, connection: Connection, values: Mapping[str, Any]) -> _Row | None:
-        """Execute it in a transaction; the first row of its answer, if there is any."""
-        rows = self._run(connection, values).fetchall()
-        return rows[0] if rows else None
-
-    def one(self, connection: Connection, values: Mapping[str, Any]) -> _Row:
-        """Execute it in a transaction; the row that it always answers."""
-        row: _Row = self._run(connection, values).fetchall()[0]
-        return row
-
-    def change(self, connection: Connection, values: Mapping[str, Any]) -> int:
-        """Execute it in a transaction; how many rows it changed."""
-        return self._run(connection, values).rowcount
-
-    def _run(self, connection: Connection, values: Mapping[str, Any]) -> sqlite3.Cursor:
-        driver: Any = connection.connection.driver_connection
-        cursor: sqlite3.Cursor = driver.execute(self.text, self.values(values))
-        return cursor
-
-
-def first(row: _Row) -> Any:  # noqa: ANN401
-    """What stands in the first column."""
-    return row[0]
-
-
 class _Engines(NamedTuple):
     read: Engine
     write: Engine
@@ -86,34 +39,32 @@ class _Engines(NamedTuple):
     """Writers of this process queue here, where they are woken, not in SQLite, which polls."""
 
 
-class Database:
-    """The connections of this process. Opens nothing before it is used; `close` may be followed
-    by further use."""
+class SQLiteDatabase(Database):
+    """The connections of this process to a file."""
+
+    ask_every = 0.1
 
     def __init__(self, path: Path, *, busy_timeout: float) -> None:
+        super().__init__()
         self.path = path
         self._busy_timeout = busy_timeout  # [s]
         self._opening = threading.Lock()
         self._engines: _Engines | None = None
-        self._growth = 0
-        self._grown = threading.Condition()
         _open_databases.add(self)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection on which each statement sees one state of the database."""
         with errors_in_our_words(self.path), self._open().read.connect() as connection:
             yield connection
 
     def look(
         self, look: Prepared, values: Mapping[str, Any], take: Callable[[_Row], _T]
     ) -> _T | None:
-        """What `take` makes of the row, the connection in hand; None if there is no row."""
         with errors_in_our_words(self.path):
             connection = self._open().read.raw_connection()
             try:
                 cursor = connection.cursor()
-                cursor.execute(look.text, look.values(values))
+                cursor.execute(look.text(), look.positional(values))
                 row = cursor.fetchone()
                 cursor.close()
                 return None if row is None else take(row)
@@ -122,7 +73,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that nobody else writes beside, durable when the block is left."""
+        """Nobody else writes beside it."""
         engines = self._open()
         if not engines.turn.acquire(timeout=self._busy_timeout):
             raise locked(self.path)
@@ -141,7 +92,6 @@ class Database:
         return sum(pool.checkedout() for pool in pools if isinstance(pool, QueuePool))
 
     def close(self) -> None:
-        """Close what nobody is using at the moment; what is in use, when it is given back."""
         with self._opening:
             engines, self._engines = self._engines, None
         if engines is not None:
@@ -152,22 +102,7 @@ class Database:
         """In a child just forked: begin afresh, with locks that nobody holds."""
         self._opening = threading.Lock()
         self._engines = None
-        self._grown = threading.Condition()
-
-    def ticket(self) -> int:
-        """To be taken before looking into the journal, and given to `wait` after."""
-        return self._growth
-
-    def journal_grew(self) -> None:
-        """Wake those who wait: this process has committed a journal entry."""
-        with self._grown:
-            self._growth += 1
-            self._grown.notify_all()
-
-    def wait(self, ticket: int, seconds: float) -> None:
-        """Block until the journal has grown since the ticket was taken, or for `seconds`."""
-        with self._grown:
-            self._grown.wait_for(lambda: self._growth != ticket, seconds)
+        self.forget_waiting()
 
     def _open(self) -> _Engines:
         engines = self._engines
@@ -278,7 +213,7 @@ def _immediate(engine: Engine) -> Engine:
 
 # A connection that crosses a fork breaks SQLite's locks in both processes, so none is left open
 # (but what other threads are using at that very moment: a server forks before it serves).
-_open_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_open_databases: weakref.WeakSet[SQLiteDatabase] = weakref.WeakSet()
 
 
 def _close_all() -> None:

@@ -24,9 +24,10 @@ from opus_core.errors import Conflict, JobExists, UnknownJob
 from opus_core.job import Idempotency, Job, JobSummary, Phase
 from opus_storage_sqlite import quotas
 from opus_storage_sqlite.clock import SECOND, clock, instant, micros
+from opus_storage_sqlite.database import Database
 from opus_storage_sqlite.document import JOB, SUMMARY, columns, dump, job_of, summary_of
-from opus_storage_sqlite.engine import Database, IntegrityError, Prepared, first, insert
 from opus_storage_sqlite.journal import write_changes
+from opus_storage_sqlite.statements import INTEGRITY, Prepared, alone, first, insert
 from opus_storage_sqlite.tables import LIVE, jobs, leases, natives, pokes
 
 _ONE: Final = jobs.c.id == bindparam("job_id")
@@ -61,7 +62,10 @@ _add = plain_insert(jobs).values(
 )
 _ADD: Final = Prepared(_add)
 _ADD_DUE: Final = Prepared(_add.values(due=clock()))
-_EPOCH: Final = Prepared(select(leases.c.epoch).where(leases.c.name == SUPERVISOR))
+# Locked, so that nobody takes over before this is committed.
+_EPOCH: Final = Prepared(
+    select(leases.c.epoch).where(leases.c.name == SUPERVISOR).with_for_update(read=True)
+)
 _INFO: Final = select(jobs.c.job_info).where(_ONE)
 _NOTED: Final = Prepared(_INFO)
 _POKED: Final = Prepared(select(exists().where(pokes.c.job_id == bindparam("job_id"))))
@@ -93,10 +97,12 @@ class Jobs(Storage):
             "job_info": dump(dict(job.job_info)),
         }
         with self._database.writing() as connection:
+            if key is not None or limits is not None:
+                alone(connection, f"key {job.quota_key}")
             quotas.remember_key(connection, added)
             try:
                 (_ADD_DUE if job.needs_supervisor else _ADD).change(connection, values)
-            except IntegrityError as error:
+            except INTEGRITY as error:
                 raise JobExists(f"a job {job.id!r} is stored already; take another id") from error
             if limits is not None:
                 quotas.check_hour(connection, job.quota_key, limits)
@@ -182,7 +188,8 @@ class Jobs(Storage):
             found = found.join(natives, natives.c.job_id == jobs.c.id)
             found = found.where(natives.c.native_id == native_id, LIVE)
         with self._database.writing() as connection:
-            ids = connection.execute(found).scalars().all()
+            held = found.with_for_update(read=True, key_share=True, of=jobs)
+            ids = connection.execute(held).scalars().all()
             for one in ids:
                 connection.execute(
                     insert(pokes)

@@ -1,8 +1,8 @@
 """The journal of creations, changes of phase and dooms, read in the order they were committed.
 
-Entries are numbered inside the writer's transaction, and writers exclude one another from before
-their first statement, so that the order of numbers is the order of commits. (A database that lets
-several write at once needs a lock here; `write_changes` is the one place.)
+Entries are numbered inside the writer's transaction, and from then on to its end nobody else
+numbers any, so that the order of numbers is the order of commits. SQLite lets one write at a time
+anyway; elsewhere `write_changes` takes a lock.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from opus_core.backends import Storage
 from opus_core.errors import Gap
 from opus_core.job import ANYONE, Anyone, Change, DefinitionRef, Job, Phase
 from opus_storage_sqlite.clock import DAY, clock, instant
-from opus_storage_sqlite.engine import Database, Prepared, first
+from opus_storage_sqlite.database import Database
+from opus_storage_sqlite.statements import Prepared, alone, announce, first
 from opus_storage_sqlite.tables import horizon, journal
 
 KEPT: Final = 30 * DAY
 _TRIM_EVERY: Final = 64  # entries written
 _TRIM: Final = 256  # entries looked at then: more than come in between, so it catches up
-_ASK_EVERY: Final = 0.1  # [s] what other processes write is seen so late at most
 
 _written = (column for column in journal.columns.keys() if column not in ("seq", "time"))
 _INSERT: Final = Prepared(
@@ -118,7 +118,7 @@ class Journal(Storage):
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            self._database.wait(ticket, min(_ASK_EVERY, left))
+            self._database.wait(ticket, left)
 
 
 def _change(
@@ -154,6 +154,9 @@ def write_changes(
         steps.append((old, job.phase))
     if job.doomed and not was_doomed:
         steps.append((job.phase, None))
+    if steps:
+        alone(connection, "journal")
+        announce(connection)
     for before, after in steps:
         seq = _write(
             connection,

@@ -30,8 +30,9 @@ from sqlalchemy import (
 from opus_core.backends import JobQuery, Position, Sort, Storage
 from opus_core.job import ANYONE, JobSummary, Phase
 from opus_storage_sqlite.clock import micros, micros_or_none
+from opus_storage_sqlite.database import Database
 from opus_storage_sqlite.document import SUMMARY, AnyRow, parameters_of, summary_of
-from opus_storage_sqlite.engine import Database
+from opus_storage_sqlite.statements import position
 from opus_storage_sqlite.tables import jobs
 
 PAGE: Final = 1000
@@ -178,8 +179,8 @@ def _filters(query: JobQuery) -> Iterator[ColumnElement[bool]]:
         yield jobs.c.owner == query.owner
     if query.text and not _looks_into_parameters(query):
         text = query.text.casefold()
-        # instr and not LIKE: every character stands for itself, U+0000 included.
-        yield or_(func.instr(func.lower(jobs.c.id), text) == 1, func.instr(jobs.c.search, text) > 0)
+        # And not LIKE, to which some characters mean others.
+        yield or_(position(func.lower(jobs.c.id), text) == 1, position(jobs.c.search, text) > 0)
 
 
 def _looks_into_parameters(query: JobQuery) -> bool:

@@ -14,7 +14,7 @@ from opus_core.backends import Limits
 from opus_core.errors import AlreadyAdded, LimitReached
 from opus_core.job import Job
 from opus_storage_sqlite.clock import DAY, HOUR, clock
-from opus_storage_sqlite.engine import Prepared, insert
+from opus_storage_sqlite.statements import Prepared, insert
 from opus_storage_sqlite.tables import idempotency, journal, usage
 
 _SWEEP: Final = 20  # old keys removed at once: more than the one that comes in

@@ -11,8 +11,9 @@ from sqlalchemy import insert as plain_insert
 
 from opus_core.backends import Health, HealthState, Record, Storage
 from opus_storage_sqlite.clock import clock, instant, micros
+from opus_storage_sqlite.database import Database
 from opus_storage_sqlite.document import dump
-from opus_storage_sqlite.engine import Database, insert
+from opus_storage_sqlite.statements import alone, insert
 from opus_storage_sqlite.tables import components, records
 
 _APPEND: Final = plain_insert(records).values(time=clock()).returning(records.c.seq)
@@ -61,6 +62,8 @@ class Records(Storage):
     def append(self, stream: str, record: Mapping[str, Any], key: str | None = None) -> int:
         values = {"stream": stream, "key": key, "data": dump(dict(record))}
         with self._database.writing() as connection:
+            # Whoever has read up to a number has read all up to it.
+            alone(connection, f"stream {stream}")
             if key is not None:
                 connection.execute(
                     delete(records).where(records.c.stream == stream, records.c.key == key)

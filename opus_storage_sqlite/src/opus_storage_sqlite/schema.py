@@ -15,6 +15,8 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sqlalchemy import Connection
+
 from opus_core.errors import ConfigError, Unavailable
 from opus_storage_sqlite.engine import a_transaction, open_file
 from opus_storage_sqlite.faults import errors_in_our_words
@@ -40,11 +42,17 @@ def upgrade(path: Path, busy_timeout: float) -> None:
         open_file(path, busy_timeout, "journal_mode=WAL").close()
         if version == VERSION:
             return
-        with a_transaction(path, busy_timeout) as connection, _alembic() as config:
-            from alembic import command
+        with a_transaction(path, busy_timeout) as connection:
+            migrate(connection)
 
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+
+def migrate(connection: Connection) -> None:
+    """Bring the schema up to date, in the transaction of this connection, of any database."""
+    with _alembic() as config:
+        from alembic import command
+
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
 
 
 def check(path: Path, busy_timeout: float) -> str | None:
@@ -62,7 +70,7 @@ def check(path: Path, busy_timeout: float) -> str | None:
             f"[storage] path: {path} is the database of another program: it has a table"
             f" {tables[0]!r}, but no {VERSION_TABLE!r}; name another file"
         )
-    if version not in (None, VERSION) and version not in _versions():
+    if version not in (None, VERSION) and version not in versions():
         raise ConfigError(
             f"[storage] path: {path} has the schema {version}, and this opus-storage-sqlite knows"
             f" schemas up to {VERSION}; install the newer one again, or restore the back-up from"
@@ -82,7 +90,8 @@ def _version(connection: sqlite3.Connection) -> tuple[str | None, list[str]]:
     return (row[0] if row is not None else None), tables
 
 
-def _versions() -> set[str]:
+def versions() -> set[str]:
+    """All versions of the schema that there are migrations for."""
     from alembic.script import ScriptDirectory
 
     with _alembic() as config:

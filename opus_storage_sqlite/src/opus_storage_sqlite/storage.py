@@ -13,7 +13,7 @@ from opus_core.backends import Accounts
 from opus_core.errors import ConfigError
 from opus_storage_sqlite import filesystem, schema
 from opus_storage_sqlite.accounts import SqlAccounts
-from opus_storage_sqlite.engine import Database
+from opus_storage_sqlite.engine import SQLiteDatabase
 from opus_storage_sqlite.jobs import Jobs
 from opus_storage_sqlite.journal import Journal
 from opus_storage_sqlite.lists import Lists
@@ -58,7 +58,7 @@ class SQLiteStorage(Jobs, Lists, Supervision, Journal, Records):
 
     def __init__(self, options: SQLiteOptions) -> None:
         super().__init__(options)
-        self._database = Database(options.path, busy_timeout=options.busy_timeout)
+        self._database = SQLiteDatabase(options.path, busy_timeout=options.busy_timeout)
 
     def check(self) -> None:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:

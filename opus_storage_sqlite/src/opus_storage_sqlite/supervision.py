@@ -11,8 +11,9 @@ from sqlalchemy import bindparam, false, func, insert, select, union_all, update
 from opus_core.backends import Lease, Live, Ref, Storage
 from opus_core.job import Job, Phase, Work
 from opus_storage_sqlite.clock import SECOND, clock, instant, instant_or_none
+from opus_storage_sqlite.database import Database
 from opus_storage_sqlite.document import JOB, AnyRow, job_of
-from opus_storage_sqlite.engine import Database
+from opus_storage_sqlite.statements import alone
 from opus_storage_sqlite.tables import LIVE, UNARCHIVED, jobs, leases, pokes
 
 _PAGE: Final = 1000
@@ -118,6 +119,7 @@ class Supervision(Storage):
 
     def lease(self, name: str, holder: str, seconds: float) -> Lease:
         with self._database.writing() as connection:
+            alone(connection, f"lease {name}")
             standing = connection.execute(_STANDING, {"lease_name": name}).one()
             mine = standing.holder == holder
             if standing.holder is not None and not mine and standing.until > standing.now:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -10,55 +12,66 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+# By code point, whatever the locale of a database is.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
+def where(condition: str) -> dict[str, Any]:
+    """The rows that an index has."""
+    return {
+        "sqlite_where": sa.text(condition),
+        "postgresql_where": sa.text(condition.replace("doomed IS 0", "doomed IS false")),
+    }
+
 
 def upgrade() -> None:
     op.create_table(
         "accounts",
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("roles", sa.Text(), nullable=False),
+        sa.Column("roles", TEXT, nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
-        sa.Column("password", sa.Text(), nullable=True),
-        sa.Column("full_name", sa.Text(), nullable=False),
-        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("password", TEXT, nullable=True),
+        sa.Column("full_name", TEXT, nullable=False),
+        sa.Column("email", TEXT, nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_accounts")),
     )
     op.create_table(
         "components",
-        sa.Column("component", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.Column("component", TEXT, nullable=False),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("sentence", TEXT, nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.Column("heartbeat", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("component", name=op.f("pk_components")),
     )
     op.create_table(
         "horizon",
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_horizon")),
     )
     op.create_table(
         "idempotency",
-        sa.Column("quota_key", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-        sa.Column("job_id", sa.Text(), nullable=False),
+        sa.Column("quota_key", TEXT, nullable=False),
+        sa.Column("key", TEXT, nullable=False),
+        sa.Column("body", TEXT, nullable=False),
+        sa.Column("job_id", TEXT, nullable=False),
         sa.Column("time", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("quota_key", "key", name=op.f("pk_idempotency")),
     )
     op.create_index(op.f("ix_idempotency_time"), "idempotency", ["time"], unique=False)
     op.create_table(
         "jobs",
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("definition", sa.Text(), nullable=False),
+        sa.Column("definition", TEXT, nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("owner", sa.Text(), nullable=True),
-        sa.Column("run_id", sa.Text(), nullable=True),
-        sa.Column("phase", sa.Text(), nullable=False),
-        sa.Column("work", sa.Text(), nullable=False),
+        sa.Column("owner", TEXT, nullable=True),
+        sa.Column("run_id", TEXT, nullable=True),
+        sa.Column("phase", TEXT, nullable=False),
+        sa.Column("work", TEXT, nullable=False),
         sa.Column("doomed", sa.Boolean(), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("started", sa.BigInteger(), nullable=True),
@@ -67,14 +80,14 @@ def upgrade() -> None:
         sa.Column("due", sa.BigInteger(), nullable=True),
         sa.Column("submitted_at", sa.BigInteger(), nullable=True),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
-        sa.Column("quota_key", sa.Text(), nullable=False),
-        sa.Column("idempotency_key", sa.Text(), nullable=True),
-        sa.Column("idempotency_body", sa.Text(), nullable=True),
-        sa.Column("tag", sa.Text(), nullable=True),
-        sa.Column("native_ids", sa.Text(), nullable=False),
-        sa.Column("search", sa.Text(), nullable=True),
-        sa.Column("job_info", sa.Text(), nullable=False),
-        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("quota_key", TEXT, nullable=False),
+        sa.Column("idempotency_key", TEXT, nullable=True),
+        sa.Column("idempotency_body", TEXT, nullable=True),
+        sa.Column("tag", TEXT, nullable=True),
+        sa.Column("native_ids", TEXT, nullable=False),
+        sa.Column("search", TEXT, nullable=True),
+        sa.Column("job_info", TEXT, nullable=False),
+        sa.Column("document", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
     op.create_index(
@@ -82,48 +95,44 @@ def upgrade() -> None:
         "jobs",
         ["definition", "phase", "created", "id"],
         unique=False,
-        sqlite_where=sa.text("doomed IS 0"),
+        **where("doomed IS 0"),
     )
     op.create_index(
         "ix_jobs_destruction",
         "jobs",
         ["destruction"],
         unique=False,
-        sqlite_where=sa.text("destruction IS NOT NULL AND doomed IS 0 AND phase != 'ARCHIVED'"),
+        **where("destruction IS NOT NULL AND doomed IS 0 AND phase != 'ARCHIVED'"),
     )
-    op.create_index(
-        "ix_jobs_due", "jobs", ["due", "id"], unique=False, sqlite_where=sa.text("due IS NOT NULL")
-    )
+    op.create_index("ix_jobs_due", "jobs", ["due", "id"], unique=False, **where("due IS NOT NULL"))
     op.create_index(
         op.f("ix_jobs_ended_created_id"),
         "jobs",
         ["ended", "created", "id"],
         unique=False,
-        sqlite_where=sa.text("doomed IS 0"),
+        **where("doomed IS 0"),
     )
-    op.create_index(
-        "ix_jobs_live", "jobs", ["id"], unique=False, sqlite_where=sa.text("work = 'LIVE'")
-    )
+    op.create_index("ix_jobs_live", "jobs", ["id"], unique=False, **where("work = 'LIVE'"))
     op.create_index(
         op.f("ix_jobs_owner_definition_phase_created_id"),
         "jobs",
         ["owner", "definition", "phase", "created", "id"],
         unique=False,
-        sqlite_where=sa.text("doomed IS 0"),
+        **where("doomed IS 0"),
     )
     op.create_index(
         op.f("ix_jobs_owner_phase_created_id"),
         "jobs",
         ["owner", "phase", "created", "id"],
         unique=False,
-        sqlite_where=sa.text("doomed IS 0"),
+        **where("doomed IS 0"),
     )
     op.create_index(
         op.f("ix_jobs_phase_created_id"),
         "jobs",
         ["phase", "created", "id"],
         unique=False,
-        sqlite_where=sa.text("doomed IS 0"),
+        **where("doomed IS 0"),
     )
     op.create_table(
         "journal",
@@ -133,15 +142,15 @@ def upgrade() -> None:
             autoincrement=True,
             nullable=False,
         ),
-        sa.Column("job_id", sa.Text(), nullable=False),
-        sa.Column("definition", sa.Text(), nullable=False),
+        sa.Column("job_id", TEXT, nullable=False),
+        sa.Column("definition", TEXT, nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("owner", sa.Text(), nullable=True),
-        sa.Column("run_id", sa.Text(), nullable=True),
-        sa.Column("old", sa.Text(), nullable=True),
-        sa.Column("new", sa.Text(), nullable=True),
+        sa.Column("owner", TEXT, nullable=True),
+        sa.Column("run_id", TEXT, nullable=True),
+        sa.Column("old", TEXT, nullable=True),
+        sa.Column("new", TEXT, nullable=True),
         sa.Column("time", sa.BigInteger(), nullable=False),
-        sa.Column("quota_key", sa.Text(), nullable=True),
+        sa.Column("quota_key", TEXT, nullable=True),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_journal")),
         sqlite_autoincrement=True,
     )
@@ -151,12 +160,12 @@ def upgrade() -> None:
         "journal",
         ["quota_key", "time"],
         unique=False,
-        sqlite_where=sa.text("quota_key IS NOT NULL"),
+        **where("quota_key IS NOT NULL"),
     )
     op.create_table(
         "leases",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("holder", sa.Text(), nullable=True),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("holder", TEXT, nullable=True),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
@@ -169,10 +178,10 @@ def upgrade() -> None:
             autoincrement=True,
             nullable=False,
         ),
-        sa.Column("stream", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=True),
+        sa.Column("stream", TEXT, nullable=False),
+        sa.Column("key", TEXT, nullable=True),
         sa.Column("time", sa.BigInteger(), nullable=False),
-        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("data", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_records")),
         sqlite_autoincrement=True,
     )
@@ -181,20 +190,20 @@ def upgrade() -> None:
         "records",
         ["stream", "key"],
         unique=True,
-        sqlite_where=sa.text('"key" IS NOT NULL'),
+        **where('"key" IS NOT NULL'),
     )
     op.create_index(op.f("ix_records_stream_seq"), "records", ["stream", "seq"], unique=False)
     op.create_table(
         "usage",
-        sa.Column("quota_key", sa.Text(), nullable=False),
+        sa.Column("quota_key", TEXT, nullable=False),
         sa.Column("active", sa.Integer(), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("quota_key", name=op.f("pk_usage")),
     )
     op.create_table(
         "natives",
-        sa.Column("job_id", sa.Text(), nullable=False),
-        sa.Column("native_id", sa.Text(), nullable=False),
+        sa.Column("job_id", TEXT, nullable=False),
+        sa.Column("native_id", TEXT, nullable=False),
         sa.ForeignKeyConstraint(
             ["job_id"], ["jobs.id"], name=op.f("fk_natives_job_id"), ondelete="CASCADE"
         ),
@@ -203,8 +212,8 @@ def upgrade() -> None:
     op.create_index(op.f("ix_natives_native_id"), "natives", ["native_id"], unique=False)
     op.create_table(
         "pokes",
-        sa.Column("job_id", sa.Text(), nullable=False),
-        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("job_id", TEXT, nullable=False),
+        sa.Column("what", TEXT, nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["job_id"], ["jobs.id"], name=op.f("fk_pokes_job_id"), ondelete="CASCADE"
@@ -214,11 +223,11 @@ def upgrade() -> None:
     op.create_index(op.f("ix_pokes_since"), "pokes", ["since"], unique=False)
     op.create_table(
         "sessions",
-        sa.Column("hash", sa.Text(), nullable=False),
-        sa.Column("user", sa.Text(), nullable=False),
+        sa.Column("hash", TEXT, nullable=False),
+        sa.Column("user", TEXT, nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("last_seen", sa.BigInteger(), nullable=False),
-        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("data", TEXT, nullable=False),
         sa.ForeignKeyConstraint(
             ["user"], ["accounts.name"], name=op.f("fk_sessions_user"), ondelete="CASCADE"
         ),
@@ -228,11 +237,11 @@ def upgrade() -> None:
     op.create_index(op.f("ix_sessions_user"), "sessions", ["user"], unique=False)
     op.create_table(
         "tokens",
-        sa.Column("prefix", sa.Text(), nullable=False),
-        sa.Column("user", sa.Text(), nullable=False),
-        sa.Column("hash", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("scopes", sa.Text(), nullable=False),
+        sa.Column("prefix", TEXT, nullable=False),
+        sa.Column("user", TEXT, nullable=False),
+        sa.Column("hash", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("scopes", TEXT, nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("expires", sa.BigInteger(), nullable=True),
         sa.Column("last_used", sa.BigInteger(), nullable=True),

@@ -1,0 +1,1 @@
+"""Keep jobs in a PostgreSQL database."""

@@ -1,0 +1,46 @@
+"""The storage that keeps everything in a PostgreSQL database."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from opus_core.backends import Accounts
+from opus_core.errors import ConfigError, Unavailable
+from opus_storage_postgresql import schema
+from opus_storage_postgresql.engine import PostgreSQLDatabase
+from opus_storage_postgresql.options import PostgreSQLOptions
+from opus_storage_sqlite.accounts import SqlAccounts
+from opus_storage_sqlite.jobs import Jobs
+from opus_storage_sqlite.journal import Journal
+from opus_storage_sqlite.lists import Lists
+from opus_storage_sqlite.records import Records
+from opus_storage_sqlite.supervision import Supervision
+
+
+class PostgreSQLStorage(Jobs, Lists, Supervision, Journal, Records):
+    """Any number of processes on any number of hosts, which write at the same time."""
+
+    name: ClassVar[str] = "postgresql"
+    about: ClassVar[str] = "A PostgreSQL database, for any number of servers."
+    Options: ClassVar[type[Any]] = PostgreSQLOptions
+
+    options: PostgreSQLOptions
+
+    def __init__(self, options: PostgreSQLOptions) -> None:
+        super().__init__(options)
+        self._database = PostgreSQLDatabase(options)
+
+    def check(self) -> None:
+        try:
+            schema.check(self._database)
+        except Unavailable as error:
+            raise ConfigError(f"[storage] {error.sentence}") from error
+
+    def prepare(self) -> None:
+        schema.upgrade(self._database)
+
+    def accounts(self) -> Accounts:
+        return SqlAccounts(self._database)
+
+    def close(self) -> None:
+        self._database.close()
