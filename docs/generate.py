@@ -19,13 +19,21 @@ from typing import Any, Final
 from opus_core.config import Config, Selection
 from opus_manager_local.options import LocalOptions
 from opus_manager_slurm.options import SlurmOptions
+from opus_storage_postgresql.options import PostgreSQLOptions
 from opus_storage_sqlite.storage import SQLiteOptions
 
 _DOCS: Final = Path(__file__).parent
-PAGES: Final = (_DOCS / "configuration.md", _DOCS / "admin" / "slurm.md")
+PAGES: Final = (
+    _DOCS / "configuration.md",
+    _DOCS / "admin" / "postgresql.md",
+    _DOCS / "admin" / "slurm.md",
+)
 
 _BACK_ENDS: Final = {"storage": SQLiteOptions, "manager": LocalOptions}
-_OTHERS: Final = {"manager: slurm": SlurmOptions}  # that are not in use by default
+_OTHERS: Final = {  # that are not in use by default
+    "manager: slurm": SlurmOptions,
+    "storage: postgresql": PostgreSQLOptions,
+}
 _BEGIN: Final = re.compile(r"<!-- keys: (?P<table>.*?) -->\n")
 _END: Final = "<!-- end -->\n"
 _WORDS: Final = {str: "string", int: "integer", float: "number", bool: "true or false"}

@@ -5,6 +5,7 @@ from closure import TOOLS, closure, installed
 OPUS = (
     "opus-core",
     "opus-storage-sqlite",
+    "opus-storage-postgresql",
     "opus-manager-slurm",
     "opus-manager-local",
     "opus-jdl-wadl",
