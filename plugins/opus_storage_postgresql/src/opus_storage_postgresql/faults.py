@@ -19,6 +19,7 @@ _FULL: Final = frozenset({"53100", "53200"})  # disk, memory
 _TOO_MANY: Final = "53300"  # connections
 _BUSY: Final = frozenset({"55P03", "57014", "40001", "40P01"})  # locked, cancelled, serialised
 _LIMIT: Final = "54000"
+_IDLED: Final = "25P03"  # it stopped in the middle, and others were let past
 _READ_ONLY: Final = "25006"  # a standby
 _NO_TABLE: Final = frozenset({"42P01", "3F000", "42703"})
 _NOT_ALLOWED: Final = frozenset({"42501", "28000", "28P01", "3D000"})
@@ -63,7 +64,7 @@ def _translated(error: BaseException | None, where: str) -> OpusError | None:
     if state == _READ_ONLY or state in _NO_TABLE or state in _NOT_ALLOWED:
         return _unusable(where, cause)
     gone = isinstance(cause, (psycopg.OperationalError, psycopg.InterfaceError))
-    if state[:2] in _AWAY or (gone and not state):
+    if state[:2] in _AWAY or state == _IDLED or (gone and not state):
         return Unavailable(
             f"{where} cannot be reached: {_first_line(cause)}; try again", retry_after=_RETRY_AFTER
         )

@@ -1,0 +1,107 @@
+"""What is wrong with a database is one sentence for the admin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from opus_core.errors import BadRequest, ConfigError
+from opus_core.settings import fill
+from opus_core.testing.samples import a_job
+from opus_storage_postgresql import schema
+from opus_storage_postgresql.options import PostgreSQLOptions
+from opus_storage_postgresql.storage import PostgreSQLStorage
+
+
+def refusal(url, **options):
+    storage = PostgreSQLStorage(PostgreSQLOptions(url=url, busy_timeout=1.0, **options))
+    with pytest.raises(ConfigError) as refused:
+        storage.check()
+    storage.close()
+    assert "\n" not in refused.value.sentence
+    return refused.value.sentence
+
+
+def test_there_is_no_such_database(database):
+    assert "does not exist" in refusal(database.url("nothing"))
+
+
+def test_nobody_listens():
+    assert "cannot be reached" in refusal("postgresql://opus@127.0.0.1:9/opus")
+
+
+def test_there_is_no_such_schema(database):
+    assert "has no schema that this user may use" in refusal(database.url(), schema="nowhere")
+
+
+def test_it_keeps_text_in_another_encoding(database, admin):
+    admin.execute(
+        "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C'"
+    )
+    assert "LATIN1" in refusal(database.url("latin"))
+
+
+def test_it_is_another_programs(database, admin, schema):
+    admin.execute(f"CREATE TABLE {schema}.people (name text)")
+    assert "'people'" in refusal(database.url(), schema=schema)
+    storage = PostgreSQLStorage(PostgreSQLOptions(url=database.url(), schema=schema))
+    with pytest.raises(ConfigError):
+        storage.prepare()
+    storage.close()
+
+
+def test_it_is_too_old(database, monkeypatch):
+    monkeypatch.setattr(schema, "OLDEST", 99)
+    assert "OPUS needs 99 or newer" in refusal(database.url())
+
+
+def test_the_password_is_read_from_a_file(database, admin, options, schema, tmp_path):
+    missing = tmp_path / "missing"
+    assert f"{missing} cannot be read" in refusal(database.url(), password_file=missing)
+    file = tmp_path / "password"
+    file.write_text("a secret\n")
+    known = PostgreSQLOptions(url=database.url(), schema=options.schema, password_file=file)
+    storage = PostgreSQLStorage(known)
+    storage.check()
+    assert storage._database._parameters()["password"] == "a secret"
+    storage.close()
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"url": "mysql://opus@db/opus"}, "no address of a PostgreSQL database"),
+        ({"url": "postgresql://db:port/opus"}, "no address of a PostgreSQL database"),
+        ({"url": "postgresql://opus:secret@db/opus"}, "name a file in password_file"),
+        ({"schema": "a b"}, "no name of a schema"),
+        ({"schema": "a; DROP TABLE jobs"}, "no name of a schema"),
+        ({"connections": 1}, "at least 2"),
+        ({"busy_timeout": 0}, "at least 0.1"),
+        ({"password": "secret"}, "name a file in password_file"),
+    ],
+)
+def test_a_mistake_in_the_table_is_told(table, words, tmp_path):
+    with pytest.raises(ConfigError) as refused:
+        fill(PostgreSQLOptions, table, where="[storage]", base=tmp_path, data_dir=Path("data"))
+    assert words in refused.value.sentence
+    assert "secret@" not in refused.value.sentence
+
+
+def test_what_it_cannot_keep_is_the_clients_to_mend(storage):
+    with pytest.raises(BadRequest) as refused:
+        storage.add(a_job(run_id="a\0b"))
+    assert "U+0000" in refused.value.sentence
+    with pytest.raises(BadRequest):
+        storage.add(a_job(run_id="\ud800"))
+
+
+def test_texts_compare_by_code_point_whatever_the_locale(storage, admin, schema):
+    [(collation,)] = set(
+        admin.execute(
+            "SELECT DISTINCT coalesce(collation_name, 'none') FROM information_schema.columns"
+            " WHERE table_schema = %s AND data_type = 'text'",
+            (schema,),
+        )
+    )
+    assert collation == "C"
