@@ -119,3 +119,42 @@ def test_who_waits_on_one_host_hears_of_the_other(hosts, tmp_path):
     thread.join()
     assert time.monotonic() - begun < 10
     assert "PENDING" not in told[0]
+
+
+def test_a_site_moves_there_with_all_that_it_has(tmp_path, database):
+    with site(tmp_path / "site") as one:
+        describe_ledger(one)
+        one.opus("user", "add", "ann")
+        token = one.opus("token", "add", "ann").stdout.strip()
+        one.serve()
+        ledger = {"ledger": str(tmp_path / "ledger"), "text": "<é>&\u202e"}
+        jobs = [one.create("ledger", {**ledger, "RUNID": f"run {n}"}, run=n % 2) for n in range(12)]
+        for job in jobs[1::2]:
+            assert one.wait(job) == "COMPLETED"
+        moved = one.folder / "moved.toml"
+        storage = f'[storage]\nuse = "postgresql"\nurl = "{database.url()}"\n'
+        moved.write_text(f"{one.config.read_text()}\n{storage}")
+        running = one.opus("db", "copy", str(one.config), str(moved), check=False)
+        assert (running.returncode, running.stderr.count("\n")) == (2, 1)
+        assert "a supervisor is acting" in running.stderr
+        documents = [one.get(job).text for job in jobs]
+        assert all(f"run {n}" in text for n, text in enumerate(documents))
+        results = [one.get(f"{job}/results/output").body for job in jobs[1::2]]
+        one.stop()
+
+        said = one.opus("db", "copy", str(one.config), str(moved)).stdout
+        assert said.startswith("copied: 12 jobs, ")
+        assert "every job is the same there: 12 jobs, sha256 " in said
+        again = one.opus("db", "copy", str(one.config), str(moved), check=False)
+        assert again.returncode == 2
+        assert "something in it already" in again.stderr
+
+        one.config.write_text(moved.read_text())
+        one.serve()
+        assert [one.get(job).text for job in jobs] == documents
+        assert [one.get(f"{job}/results/output").body for job in jobs[1::2]] == results
+        known = one.get("/rest/ledger", headers={"Authorization": f"Bearer {token}"})
+        assert known.status == 200
+        one.post(f"{jobs[0]}/phase", {"PHASE": "RUN"})
+        assert one.wait(jobs[0]) == "COMPLETED"
+        assert runs(tmp_path / "ledger") == 7

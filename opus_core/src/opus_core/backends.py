@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Final
 
 from opus_core import links
 from opus_core.definition import JobDefinition, ParameterDescription
-from opus_core.errors import BadRequest, NotAllowed
+from opus_core.errors import BadRequest, ConfigError, NotAllowed
 from opus_core.job import (
     ANYONE,
     Anyone,
@@ -282,6 +282,15 @@ class Storage(Backend):
 
         Raises `ConfigError` for a schema newer than this code knows.
         """
+
+    def copy_into(self, other: Storage) -> Mapping[str, int]:
+        """Copy all that is kept into a prepared storage with nothing in it: jobs with their
+        versions, the journal with its numbers, all else; all of it or nothing. Answers how much of
+        what. While it goes on nobody changes anything here.
+
+        Raises `ConfigError` if it cannot, which is what it does unless a storage knows how.
+        """
+        raise ConfigError(f"nobody has written how {self.name} is copied into {other.name}")
 
     # -- jobs
 

@@ -37,6 +37,18 @@ class Database(ABC):
     ) -> T | None:
         """What `take` makes of the row, the connection in hand; None if there is no row."""
 
+    @abstractmethod
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        """A connection on which all statements see one state of the database."""
+
+    @abstractmethod
+    def last_number(self, connection: Connection, table: str) -> int:
+        """The number that a row of this table was given last, there or gone; 0 for none."""
+
+    @abstractmethod
+    def number_behind(self, connection: Connection, table: str, last: int) -> None:
+        """Give rows of this table numbers behind that one, in the transaction of the connection."""
+
     @property
     @abstractmethod
     def ask_every(self) -> float:

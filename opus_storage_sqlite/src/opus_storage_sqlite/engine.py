@@ -57,6 +57,25 @@ class SQLiteDatabase(Database):
         with errors_in_our_words(self.path), self._open().read.connect() as connection:
             yield connection
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        with self.reading() as connection:
+            connection.exec_driver_sql("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
+
+    def last_number(self, connection: Connection, table: str) -> int:
+        asked = "SELECT seq FROM sqlite_sequence WHERE name = ?"
+        found = connection.exec_driver_sql(asked, (table,)).scalar_one_or_none()
+        return int(found or 0)
+
+    def number_behind(self, connection: Connection, table: str, last: int) -> None:
+        connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+        noted = "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)"
+        connection.exec_driver_sql(noted, (table, last))
+
     def look(
         self, look: Prepared, values: Mapping[str, Any], take: Callable[[_Row], _T]
     ) -> _T | None:

@@ -13,6 +13,7 @@ from opus_core.backends import Accounts
 from opus_core.errors import ConfigError
 from opus_storage_sqlite import filesystem, schema
 from opus_storage_sqlite.accounts import SqlAccounts
+from opus_storage_sqlite.copying import Copying
 from opus_storage_sqlite.engine import SQLiteDatabase
 from opus_storage_sqlite.jobs import Jobs
 from opus_storage_sqlite.journal import Journal
@@ -43,7 +44,7 @@ class SQLiteOptions:
     )
 
 
-class SQLiteStorage(Jobs, Lists, Supervision, Journal, Records):
+class SQLiteStorage(Jobs, Lists, Supervision, Journal, Records, Copying):
     """Any number of threads and processes of one machine, one of them writing at a time.
 
     The parts are mixed in from modules that say nothing of SQLite; only `engine` and

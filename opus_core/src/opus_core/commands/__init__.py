@@ -9,6 +9,7 @@ from opus_core.commands import (
     audit,
     check,
     client,
+    db,
     demo,
     init,
     jdl,
@@ -33,4 +34,5 @@ MODULES: Final[tuple[ModuleType, ...]] = (
     user,
     token,
     audit,
+    db,
 )

@@ -65,6 +65,23 @@ class PostgreSQLDatabase(Database):
         with errors_in_our_words(self.where), self._open().begin() as connection:
             yield connection
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        one_state = self._open().execution_options(isolation_level="REPEATABLE READ")
+        with errors_in_our_words(self.where), one_state.connect() as connection:
+            yield connection
+
+    def last_number(self, connection: Connection, table: str) -> int:
+        asked = "SELECT last_value FROM pg_sequences WHERE schemaname = current_schema()"
+        named = f"{asked} AND sequencename = %(name)s"
+        found = connection.exec_driver_sql(named, {"name": _sequence(table)}).scalar_one()
+        return int(found or 0)
+
+    def number_behind(self, connection: Connection, table: str, last: int) -> None:
+        # Before the first one the sequence has none, and 0 is no number of it.
+        setting = "SELECT setval(%(name)s, greatest(%(last)s, 1), %(last)s > 0)"
+        connection.exec_driver_sql(setting, {"name": _sequence(table), "last": last})
+
     def look(
         self, look: Prepared, values: Mapping[str, Any], take: Callable[[tuple[Any, ...]], _T]
     ) -> _T | None:
@@ -151,6 +168,11 @@ class PostgreSQLDatabase(Database):
         if options.password_file is not None:
             found["password"] = _password(options.password_file)
         return found
+
+
+def _sequence(table: str) -> str:
+    """As PostgreSQL calls that of a column `seq`."""
+    return f"{table}_seq_seq"
 
 
 def _password(path: Path) -> str:

@@ -10,6 +10,7 @@ from opus_storage_postgresql import schema
 from opus_storage_postgresql.engine import PostgreSQLDatabase
 from opus_storage_postgresql.options import PostgreSQLOptions
 from opus_storage_sqlite.accounts import SqlAccounts
+from opus_storage_sqlite.copying import Copying
 from opus_storage_sqlite.jobs import Jobs
 from opus_storage_sqlite.journal import Journal
 from opus_storage_sqlite.lists import Lists
@@ -17,7 +18,7 @@ from opus_storage_sqlite.records import Records
 from opus_storage_sqlite.supervision import Supervision
 
 
-class PostgreSQLStorage(Jobs, Lists, Supervision, Journal, Records):
+class PostgreSQLStorage(Jobs, Lists, Supervision, Journal, Records, Copying):
     """Any number of processes on any number of hosts, which write at the same time."""
 
     name: ClassVar[str] = "postgresql"
@@ -25,6 +26,7 @@ class PostgreSQLStorage(Jobs, Lists, Supervision, Journal, Records):
     Options: ClassVar[type[Any]] = PostgreSQLOptions
 
     options: PostgreSQLOptions
+    _database: PostgreSQLDatabase
 
     def __init__(self, options: PostgreSQLOptions) -> None:
         super().__init__(options)
