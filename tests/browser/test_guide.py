@@ -5,26 +5,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from browser import gallery
 from browser.elsewhere import client_alone
 from browser.foreign import foreign
-from browser.samp import IMAGE, PORT, TABLE, VOTABLE, hub, program
+from browser.guide import GUIDE, ROOT, SIZE, shot
 from browser.sites import say_site
 from browser.tab import Tab, opened
 from servers import Site, free_port
-
-ROOT = Path(__file__).parents[2]
-GUIDE = ROOT / "docs" / "user-guide"
-SIZE = {"width": 1200, "height": 800}
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +54,6 @@ def eve(site, chromium) -> Iterator[Tab]:
         yield tab
 
 
-def shot(tab: Tab, name: str) -> None:
-    """Take a picture of what is in the window; the guide has one of that name and size."""
-    folder = os.environ.get("OPUS_GUIDE")
-    data = tab.page.screenshot(path=str(Path(folder) / f"{name}.png") if folder else None)
-    there = (GUIDE / "images" / f"{name}.png").read_bytes()
-    assert there[:8] == data[:8]
-    assert struct.unpack(">II", there[16:24]) == struct.unpack(">II", data[16:24])
-
-
 def test_running_jobs(site, ann):
     ann.open(f"{site.url}/")
     shot(ann, "first-page")
@@ -92,22 +75,6 @@ def test_running_jobs(site, ann):
     ann.page.get_by_role("checkbox", name="Select first look").check()
     ann.page.get_by_text("Live", exact=True).wait_for()
     shot(ann, "jobs")
-
-
-def test_sending_a_result_to_a_program(site, ann, tmp_path):
-    ann.expected = [f"localhost:{PORT}"]
-    site.describe("gallery", gallery.SCRIPT, gallery.WADL)
-    ann.open(f"{site.url}/new/gallery")
-    ann.page.get_by_role("button", name="Run", exact=True).click()
-    ann.until(lambda: ann.text(".state .phase") == "COMPLETED")
-    item = ann.page.locator("[data-results] li", has_text="sky.fits")
-    with hub(tmp_path), program("Aladin", IMAGE), program("TOPCAT", TABLE, VOTABLE):
-        item.get_by_text("Send to a program").click()
-        item.get_by_role("button", name="Aladin").click()
-        item.get_by_text("Sent to Aladin.").wait_for()
-        item.scroll_into_view_if_needed()
-        shot(ann, "programs")
-    site.opus("jdl", "withdraw", "gallery")
 
 
 def test_jobs_of_other_servers(site, chromium, tmp_path):

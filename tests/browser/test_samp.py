@@ -11,9 +11,10 @@ import pytest
 
 from browser import gallery
 from browser.elsewhere import client_alone
+from browser.guide import SIZE, shot
 from browser.samp import IMAGE, PORT, TABLE, VOTABLE, hub, program
 from browser.sites import say_site
-from browser.tab import Tab
+from browser.tab import Tab, opened
 from servers import Site, eventually, free_port
 
 
@@ -153,3 +154,15 @@ def test_a_result_of_another_server(site, token, job, tab, tmp_path):
             offer(tab, "stars.vot").get_by_role("button", name="TOPCAT").click()
             _, parameters = told.get(timeout=10)
         assert loaded(parameters["url"]).decode() == gallery.VOTABLE
+
+
+def test_the_picture_of_it_in_the_guide(site, job, chromium, tmp_path):
+    with opened(chromium, viewport=SIZE, timezone_id="Europe/Paris") as tab:
+        tab.expected = [f"localhost:{PORT}"]
+        tab.sign_in(site, "ann").open(site.url + job)
+        with hub(tmp_path), program("Aladin", IMAGE), program("TOPCAT", TABLE, VOTABLE):
+            item = offer(tab, "sky.fits")
+            item.get_by_role("button", name="Aladin").click()
+            item.get_by_text("Sent to Aladin.").wait_for()
+            item.scroll_into_view_if_needed()
+            shot(tab, "programs")

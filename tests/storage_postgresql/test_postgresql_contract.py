@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import shutil
+import subprocess
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -24,6 +26,43 @@ class TestStorage(StorageContract):
             admin.execute(f"UPDATE {schema}.opus_storage_version SET version_num = '9999'")
 
         return make_newer
+
+    @pytest.fixture
+    def full(self, database, admin, schema):
+        """The tables lie on a disk that has no room; None where no such disk can be had."""
+        disk = database.folder.with_name(f"disk-{schema}")
+        disk.mkdir()
+        mounting = ("mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk))
+        if subprocess.run(mounting, check=False, capture_output=True).returncode:
+            disk.rmdir()
+            yield None
+            return
+        place = disk / "place"
+        place.mkdir()
+        shutil.chown(place, "nobody", "nogroup")
+        admin.execute(f"CREATE TABLESPACE {schema} LOCATION '{place}'")
+        asked = "SELECT tablename FROM pg_tables WHERE schemaname = %s"
+
+        def move(where):
+            for (table,) in admin.execute(asked, (schema,)).fetchall():
+                admin.execute(f"ALTER TABLE {schema}.{table} SET TABLESPACE {where}")
+
+        @contextmanager
+        def full():
+            move(schema)
+            filler = disk / "filler"
+            with filler.open("wb", buffering=0) as file, suppress(OSError):
+                while True:
+                    file.write(b"\0" * 4096)
+            yield
+            filler.unlink()
+            move("pg_default")
+
+        yield full
+        move("pg_default")
+        admin.execute(f"DROP TABLESPACE {schema}")
+        subprocess.run(("umount", str(disk)), check=True)
+        disk.rmdir()
 
     @pytest.fixture
     def unavailable(self, database):

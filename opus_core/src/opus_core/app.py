@@ -153,7 +153,9 @@ class Opus:
     def _places(self) -> tuple[Place, ...]:
         """Where this server writes."""
         options, min_free = self.storage.options, self.config.jobs.min_free
-        own = [getattr(options, one.name) for one in fields(options)]
+        # Files that it only reads, with a password say, are called so.
+        written = (one.name for one in fields(options) if not one.name.endswith("_file"))
+        own = [getattr(options, name) for name in written]
         return (
             Place(name="files of jobs", path=self.folders.root, least=max(ROOM, min_free)),
             Place(name="anything in data_dir", path=self.data_dir.path),
