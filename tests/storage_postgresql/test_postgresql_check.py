@@ -74,6 +74,7 @@ def test_the_password_is_read_from_a_file(database, admin, options, schema, tmp_
         ({"url": "mysql://opus@db/opus"}, "no address of a PostgreSQL database"),
         ({"url": "postgresql://db:port/opus"}, "no address of a PostgreSQL database"),
         ({"url": "postgresql://opus:secret@db/opus"}, "name a file in password_file"),
+        ({"url": "postgresql://db/opus?password=secret"}, "name a file in password_file"),
         ({"schema": "a b"}, "no name of a schema"),
         ({"schema": "a; DROP TABLE jobs"}, "no name of a schema"),
         ({"connections": 1}, "at least 2"),

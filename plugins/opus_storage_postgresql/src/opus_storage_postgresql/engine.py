@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine
@@ -39,35 +39,39 @@ _ALIVE: Final = {
 }
 
 
+class _Engines(NamedTuple):
+    """Two ways to use the connections of one pool."""
+
+    read: Engine
+    write: Engine
+
+
 class PostgreSQLDatabase(Database):
     """The connections of this process to a database."""
 
     def __init__(self, options: PostgreSQLOptions) -> None:
         super().__init__()
         self.options = options
-        self.where = f"the database {options.url}"
+        self.where = f"the database {options.url.partition('?')[0]}"
         self._opening = threading.Lock()
-        self._engine: Engine | None = None
+        self._engines: _Engines | None = None
         self._listener: _Listener | None = None
         _open_databases.add(self)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        with (
-            errors_in_our_words(self.where),
-            self._open().execution_options(isolation_level="AUTOCOMMIT").connect() as connection,
-        ):
+        with errors_in_our_words(self.where), self._open().read.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Others may write beside it; what must not meet takes locks of its own."""
-        with errors_in_our_words(self.where), self._open().begin() as connection:
+        with errors_in_our_words(self.where), self._open().write.begin() as connection:
             yield connection
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        one_state = self._open().execution_options(isolation_level="REPEATABLE READ")
+        one_state = self._open().write.execution_options(isolation_level="REPEATABLE READ")
         with errors_in_our_words(self.where), one_state.connect() as connection:
             yield connection
 
@@ -106,34 +110,35 @@ class PostgreSQLDatabase(Database):
 
     def checked_out(self) -> int:
         """How many connections are in use at this moment."""
-        engine = self._engine
-        return engine.pool.checkedout() if engine and isinstance(engine.pool, QueuePool) else 0
+        engines = self._engines
+        pool = engines.write.pool if engines is not None else None
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
     def close(self) -> None:
         with self._opening:
-            engine, self._engine = self._engine, None
+            engines, self._engines = self._engines, None
             listener, self._listener = self._listener, None
         if listener is not None:
             listener.stop()
-        if engine is not None:
-            engine.dispose()
+        if engines is not None:
+            engines.write.dispose()
 
     def forget(self) -> None:
         """In a child just forked: the connections are the parent's, which goes on using them."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.dispose(close=False)
+        engines, self._engines = self._engines, None
+        if engines is not None:
+            engines.write.dispose(close=False)
         self._opening = threading.Lock()
         self._listener = None
         self.forget_waiting()
 
-    def _open(self) -> Engine:
-        engine = self._engine
-        if engine is not None:
-            return engine
+    def _open(self) -> _Engines:
+        engines = self._engines
+        if engines is not None:
+            return engines
         with self._opening:
-            if self._engine is None:
-                self._engine = create_engine(
+            if self._engines is None:
+                engine = create_engine(
                     "postgresql+psycopg://",
                     creator=self.connect,
                     poolclass=QueuePool,
@@ -142,7 +147,9 @@ class PostgreSQLDatabase(Database):
                     pool_timeout=self.options.busy_timeout,
                     pool_pre_ping=True,  # a database that was started again has closed them all
                 )
-            return self._engine
+                reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+                self._engines = _Engines(reading, engine)
+            return self._engines
 
     def _parameters(self) -> dict[str, Any]:
         options = self.options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class PostgreSQLOptions:
                 f"url: {self.url!r} is no address of a PostgreSQL database, such as"
                 " postgresql://opus@db.example.org/opus"
             )
-        if parts.password:
+        if parts.password or "password" in parse_qs(parts.query):
             raise ValueError("url: a password does not stand here; name a file in password_file")
         if self.schema is not None and not self.schema.isidentifier():
             raise ValueError(f"schema: {self.schema!r} is no name of a schema")

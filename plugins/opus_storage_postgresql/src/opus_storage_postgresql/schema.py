@@ -20,6 +20,9 @@ def upgrade(database: PostgreSQLDatabase) -> None:
     """Create the schema, or bring it up to date; all or nothing. Raises `ConfigError` as `check`
     does."""
     with database.writing() as connection:
+        # It takes as long as it takes, and whoever comes second waits for it.
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
         alone(connection, "prepare")
         if version_of(connection, database) == VERSION:
             return
