@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from json_jdl import JsonJdl, NewJdl
+from opus_core.backends import Bundle
 from opus_core.commands import jdl
 from opus_core.definition import JobDefinition
 from opus_core.definitions import Catalogue
-from opus_core.errors import BadRequest, NotFound, OpusError
+from opus_core.errors import BadRequest, CannotCarry, NotFound, OpusError
 
 JSON, NEW = JsonJdl(None), NewJdl(None)
 COUNT = JobDefinition(name="count", script="true\n")
@@ -128,3 +129,27 @@ def test_an_earlier_version_is_exported_by_its_number(opus, capsys):
     for wrong in ("count@3", "count@x", "count@"):
         with pytest.raises(NotFound, match="it has 1, 2"):
             opus("export", wrong)
+
+
+def test_a_description_is_converted_and_what_is_lost_is_named(opus, tmp_path, capsys, monkeypatch):
+    file, script = document(tmp_path)
+    out = tmp_path / "new"
+    assert opus("convert", file, "--script", script, "--to", NEW.name, "-o", out) == 0
+    files = {"script": out.with_name("new.script").read_bytes()}
+    assert NEW.loads(out.read_bytes(), files) == COUNT
+    assert opus.catalogue.names() == []
+
+    def cannot(definition, *, lossy=False):
+        if not lossy:
+            raise CannotCarry("it", ["script"])
+        return Bundle(data=b"without")
+
+    monkeypatch.setattr(NEW, "dumps", cannot)
+    with pytest.raises(BadRequest, match="it cannot carry script; --lossy leaves that out"):
+        opus("convert", file, "--to", NEW.name)
+    capsys.readouterr()
+    assert opus("convert", file, "--to", NEW.name, "--lossy") == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("without", "left out: script\n")
+    with pytest.raises(NotFound):
+        opus("convert", file, "--to", "nothing")

@@ -103,8 +103,9 @@ def test_two_clusters_know_nothing_of_each_other_and_leave_nothing_behind():
             assert not set(one.ports.values()) & set(two.ports.values())
             assert submit(one, "sleep 600") == submit(two, "trap '' TERM; sleep 600") == "1"
             eventually(lambda: state(one, "1") == state(two, "1") == "RUNNING")
+            eventually(two.strays)  # RUNNING says that the node was told, not that it has begun
             two.kill("node1")  # its job outlives it
-            stray = eventually(lambda: two.strays())
+            stray = eventually(two.strays)
             ports, folder = list(two.ports.values()), two.folder
 
         assert all(process.ended(within=0) for process in stray)

@@ -9,6 +9,7 @@ OPUS = (
     "opus-manager-slurm",
     "opus-manager-local",
     "opus-jdl-wadl",
+    "opus-jdl-votable",
 )
 
 

@@ -358,6 +358,13 @@ def open_catalogue(config: Config) -> Catalogue:
     return Catalogue(data_dir.path / "definitions", jdl, registry.jdls(config))
 
 
+def installed_formats(config: Config, folder: Path) -> Catalogue:
+    """A catalogue with nothing in it, kept in `folder`, that reads and writes every format."""
+    registry = Registry()
+    registry.discover(config.plugins.disabled)
+    return Catalogue(folder, registry.jdl(config), registry.jdls(config))
+
+
 def examples() -> Path | None:
     """The folder of example descriptions: in the package, or in the checkout it was made from."""
     package = Path(opus_core.__file__).parent

@@ -31,11 +31,14 @@ def illegal(definition: JobDefinition) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def largest(definition: JobDefinition, excess: int) -> list[str]:
-    """Where the largest texts stand, as many as make up for so many bytes too much."""
+def largest(
+    definition: JobDefinition, excess: int, *, apart: Collection[str] = (_SCRIPT,)
+) -> list[str]:
+    """Where the largest texts stand, as many as make up for so many bytes too much; those `apart`
+    are not in the document."""
     sizes: Counter[str] = Counter()
     for where, text in _texts(definition, ""):
-        if where != _SCRIPT:
+        if where not in apart:
             # Never less than it takes, since too few can be followed by more. 1: also an empty
             # name bears something.
             sizes[where] += 1 + len(text.translate(_ESCAPED).encode())
@@ -48,14 +51,17 @@ def largest(definition: JobDefinition, excess: int) -> list[str]:
     return places
 
 
-def without(definition: JobDefinition, places: Collection[str]) -> JobDefinition:
+def without(
+    definition: JobDefinition, places: Collection[str], *, name: str = FORMAT
+) -> JobDefinition:
     """The description without the texts that stand there, nor what is nothing without its text.
+    `name`: of the format that has no room for them.
 
     Raises `CannotCarry` if that is all of it, since a description has a name.
     """
     rest = _sift(definition, "", frozenset(places))
     if not isinstance(rest, JobDefinition):
-        raise CannotCarry(FORMAT, places)
+        raise CannotCarry(name, places)
     return rest
 
 

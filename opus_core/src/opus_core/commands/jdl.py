@@ -7,12 +7,14 @@ import getpass
 import json
 import os
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from opus_core.backends import Bundle
 from opus_core.definition import JobDefinition
 from opus_core.definitions import Catalogue
-from opus_core.errors import BadRequest, NotFound, OpusError
+from opus_core.errors import BadRequest, CannotCarry, NotFound, OpusError
 from opus_core.job import DefinitionRef
 
 
@@ -48,6 +50,19 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         " several; an empty one for nobody but admins",
     )
 
+    verb = verbs.add_parser(
+        "convert", help="write a description in another format; nothing of the site is touched"
+    )
+    verb.add_argument("file", type=Path, metavar="FILE", help="in any installed format")
+    verb.add_argument("--to", required=True, metavar="FORMAT", help="an installed one")
+    verb.add_argument("--script", type=Path, metavar="FILE", help="what lies beside it")
+    verb.add_argument(
+        "--lossy", action="store_true", help="leave out what the format has no words for"
+    )
+    verb.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="by default, the document is printed"
+    )
+
     verb = verbs.add_parser("export", help="write a published description to a file")
     verb.add_argument("name", metavar="NAME", help="or NAME@NUMBER, for an earlier version")
     verb.add_argument("--format", metavar="FORMAT", help="by default the one it is kept in")
@@ -59,10 +74,14 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def run(args: argparse.Namespace) -> int:
     """Do what the verb says; answers the exit code."""
     # Deferred: everything the server is made of hangs on this module.
-    from opus_core.app import open_catalogue
+    from opus_core.app import installed_formats, open_catalogue
     from opus_core.config import load
 
-    return act(args, open_catalogue(load(args.config)))
+    config = load(args.config)
+    if args.verb == "convert":  # which needs no site
+        with tempfile.TemporaryDirectory() as folder:
+            return act(args, installed_formats(config, Path(folder)))
+    return act(args, open_catalogue(config))
 
 
 def act(args: argparse.Namespace, catalogue: Catalogue) -> int:
@@ -81,6 +100,8 @@ def act(args: argparse.Namespace, catalogue: Catalogue) -> int:
             _access(catalogue, args.name, args.allow)
         case "export":
             _export(catalogue, args)
+        case "convert":
+            _convert(catalogue, args)
     return 0
 
 
@@ -153,6 +174,22 @@ def _republish(catalogue: Catalogue, name: str) -> None:
     _publish(catalogue, catalogue.read(catalogue.versions(name)[-1].ref))
 
 
+def _convert(catalogue: Catalogue, args: argparse.Namespace) -> None:
+    files = {"script": _read(args.script)} if args.script else {}
+    definition = catalogue.load(_read(args.file), files)
+    if not definition.name:
+        definition = replace(definition, name=args.file.name.partition(".")[0])
+    wanted = catalogue.format(args.to)
+    try:
+        bundle = wanted.dumps(definition)
+    except CannotCarry as error:
+        if not args.lossy:
+            raise BadRequest(f"{error.sentence}; --lossy leaves that out") from error
+        print(f"left out: {', '.join(error.fields)}", file=sys.stderr)
+        bundle = wanted.dumps(definition, lossy=True)
+    _put(bundle, args.output)
+
+
 def _export(catalogue: Catalogue, args: argparse.Namespace) -> None:
     name, at, number = args.name.partition("@")
     versions = {one.ref.number: one for one in catalogue.versions(name)}
@@ -160,15 +197,19 @@ def _export(catalogue: Catalogue, args: argparse.Namespace) -> None:
         raise NotFound(f"{name} has no version {number!r}; it has {', '.join(map(str, versions))}")
     ref = DefinitionRef(name, int(number) if at else max(versions))
     wanted = catalogue.format(args.format) if args.format else None
-    bundle = catalogue.export(ref, wanted)
-    if args.output is None:
+    _put(catalogue.export(ref, wanted), args.output)
+
+
+def _put(bundle: Bundle, output: Path | None) -> None:
+    """Into files, or the document to standard output."""
+    if output is None:
         sys.stdout.write(bundle.data.decode())
         for file in bundle.files:
             print(f"its {file} is a file of its own; write both with -o FILE", file=sys.stderr)
         return
-    outputs = {args.output: bundle.data}
+    outputs = {output: bundle.data}
     for file, data in bundle.files.items():
-        outputs[args.output.with_name(f"{args.output.name}.{file}")] = data
+        outputs[output.with_name(f"{output.name}.{file}")] = data
     for path, data in outputs.items():
         _write(path, data)
         print(path)

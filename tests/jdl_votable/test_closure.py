@@ -1,0 +1,7 @@
+from __future__ import annotations
+
+from closure import TOOLS, closure, installed
+
+
+def test_what_is_installed_is_what_is_declared():
+    assert installed() == closure("opus-jdl-votable", "opus-core[testing]", *TOOLS)
