@@ -255,6 +255,11 @@ def test_a_service_that_lets_pages_do_all_is_asked_by_them(handler, changed, all
     assert proxy.lets_pages_ask(f"{origin}/async", "http://here") is allowed
 
 
+def test_a_page_that_came_by_https_asks_nothing_by_http():
+    url = "http://vo.example.org/async"
+    assert not Proxy(parse([url]), at_once=1).lets_pages_ask(url, "https://here.example.org")
+
+
 def test_what_cannot_be_reached_from_here_is_for_the_browser_to_try(handler):
     with answering_by(handler) as gone:
         pass

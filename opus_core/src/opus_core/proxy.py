@@ -156,6 +156,8 @@ class Proxy:
         return known[1]
 
     def _lets(self, parts: SplitResult, origin: Origin, page: str) -> bool:
+        if page.startswith("https:") and not origin.is_private:
+            return False  # no browser lets such a page ask by http (Mixed Content)
         wishes = {
             "Origin": page,
             "Access-Control-Request-Method": "DELETE",
