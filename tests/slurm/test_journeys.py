@@ -6,52 +6,30 @@ import hashlib
 import io
 import json
 import os
-import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import requests
 from pyvo.dal import AsyncTAPJob
 
+import periodogram
 from opus_core.testing.manager_kit import Desk
 from opus_manager_slurm.manager import SlurmManager
 from opus_manager_slurm.options import SlurmOptions
+from periodogram import TABLE, computed
 from servers import eventually
-from slurm.sites import EXAMPLES, PATIENCE, WORK, describe, id_of, lines, reachable
-
-PERIODOGRAM = EXAMPLES / "periodogram"
-OUTPUTS = {
-    "plot": "periodogram.svg",
-    "strongest": "strongest.json",
-    "spectrum_csv": "spectrum.csv",
-    "spectrum_votable": "spectrum.vot",
-}
-TABLE = b"time,value\n" + b"".join(
-    b"%d,%d\n" % (2000 + year, (year * 7) % 11 + 3 * (year % 4)) for year in range(60)
-)
+from slurm.sites import PATIENCE, WORK, describe, id_of, lines, reachable
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _described(near, far):
     for one in (near, far):
-        wadl, script = str(PERIODOGRAM / "definition.wadl"), str(PERIODOGRAM / "script")
+        wadl, script = (
+            str(periodogram.FOLDER / "definition.wadl"),
+            str(periodogram.FOLDER / "script"),
+        )
         command = ("jdl", "import", wadl, "--script", script, "--name", "periodogram")
         one.site.opus(*command, "--publish")
-
-
-def computed(folder: Path, **variables: str) -> dict[str, bytes]:
-    """What the script writes without any of us."""
-    folder.mkdir()
-    names = {"shortest": "2", "longest": "100", "oversampling": "10", **OUTPUTS, **variables}
-    subprocess.run(
-        ["python3", str(PERIODOGRAM / "script")],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], **names},
-        check=True,
-        capture_output=True,
-    )
-    return {name: (folder / file).read_bytes() for name, file in OUTPUTS.items()}
 
 
 def nothing_is_left(one, job):

@@ -14,4 +14,4 @@ OPUS = (
 
 
 def test_what_is_installed_is_what_is_declared():
-    assert installed() == closure(*OPUS, "hatchling", "pyvo", *TOOLS)
+    assert installed() == closure(*OPUS, "hatchling", "pyvo", "pytest-xdist", *TOOLS)
