@@ -12,7 +12,7 @@ import pytest
 
 import periodogram
 from periodogram import TABLE, computed
-from servers import Site, describe_ledger, eventually, kill, runs
+from servers import LEDGER_SCRIPT, LEDGER_WADL, Site, describe_ledger, eventually, kill, runs
 from services.postgresql import server
 from services.slurm_fixture import slurm_cluster
 
@@ -103,7 +103,7 @@ def told(site: Site, job: str) -> dict[str, object]:
         "parameters": {
             one["id"]: one["value"] for one in document["parameters"] if one["id"] != "table"
         },
-        "results": [(one["id"], one["mimeType"], one["size"]) for one in document["results"]],
+        "results": [(one["id"], one["mime-type"], one["size"]) for one in document["results"]],
         "error": document["errorSummary"],
     }
 
@@ -218,7 +218,9 @@ def test_a_site_changes_its_manager_and_its_format_and_keeps_what_it_has(place, 
     place.configure(**settings("sqlite", "slurm", "votable"))
     place.serve()
     assert place.get(done).text == document
-    assert place.opus("jdl", "export", "ledger").stdout != exported
+    assert place.opus("jdl", "export", "ledger").stdout == exported
+    place.describe("later", LEDGER_SCRIPT, LEDGER_WADL)
+    assert "<VOTABLE" in place.opus("jdl", "export", "later").stdout
     assert place.post(f"{pending}/phase", {"PHASE": "RUN"}).status == 303
     assert waits(place, pending) == "COMPLETED"
     fresh = place.create("periodogram")
