@@ -74,6 +74,7 @@ def settings(storage: str, manager: str, jdl: str, url: str = "") -> dict[str, s
         "storage": STORAGES[storage].format(database=url),
         "manager": MANAGERS[manager],
         "jdl": JDLS[jdl],
+        "supervisor": "lease_seconds = 3\ngrace = 2\npoll_interval = 1",
     }
 
 
@@ -226,7 +227,8 @@ def test_a_site_changes_its_manager_and_its_format_and_keeps_what_it_has(place, 
     fresh = place.create("periodogram")
     assert waits(place, fresh) == "COMPLETED"
     assert place.phase(running) == "EXECUTING"  # whatever became of it: nobody here can know
-    assert "configure it until they are over" in place.get("/availability").text
+    waiting = "jobs of the local manager wait; configure it until they are over"
+    eventually(lambda: waiting in place.get("/availability").text, PATIENCE, 0.2)
     same = [place.get(f"{one}/results/strongest").body for one in (done, fresh)]
     assert same[0] == same[1]
     place.stop()

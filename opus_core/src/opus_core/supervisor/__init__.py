@@ -260,8 +260,7 @@ class Supervisor:
 
     def _leave(self, job: Job) -> None:
         """Leave a job alone whose manager is no longer configured, and say so."""
-        sentence = f"jobs of the {job.manager} manager wait; configure it until they are over"
-        self._desk.say(f"manager {job.manager}", HealthState.DOWN, sentence, jobs.now())
+        self._desk.abandon(job.manager)
         self._desk.change(job, lambda job: job, due=_ABANDONED)
 
     def _sweep(self) -> None:

@@ -172,6 +172,11 @@ class Desk:
         """The job is the configured manager's; another's waits until that one is back."""
         return job.manager in ("", self.manager.name)
 
+    def abandon(self, manager: str) -> None:
+        """Say that the jobs of a manager that is not configured any more are left alone."""
+        sentence = f"jobs of the {manager} manager wait; configure it until they are over"
+        self.say(f"manager {manager}", HealthState.DOWN, sentence, jobs.now())
+
     def disk_is_full(self) -> bool:
         """Less than the configured space is left where job folders lie, or will lie."""
         folder = self.folders.root.absolute()

@@ -189,6 +189,8 @@ class Poller:
         """
         desk = self._desk
         found = [job for job in map(desk.fresh, job_ids) if job and job.work is Work.LIVE]
+        for manager in {job.manager for job in found if not desk.ours(job)}:
+            desk.abandon(manager)
         tasks: dict[str, Task] = {}
         for job in found:
             try:
