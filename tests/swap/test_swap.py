@@ -210,10 +210,10 @@ def test_a_site_changes_its_manager_and_its_format_and_keeps_what_it_has(place, 
     assert waits(place, done) == "COMPLETED"
     ledger = tmp_path / "ledger"
     pending = place.create("ledger", {"ledger": str(ledger)}, run=False)
-    running = place.create("ledger", {"ledger": str(ledger), "seconds": "1"})
-    eventually(lambda: runs(ledger))
     document = place.get(done).text
     exported = place.opus("jdl", "export", "ledger").stdout
+    running = place.create("ledger", {"ledger": str(ledger), "seconds": "10"})
+    eventually(lambda: runs(ledger))
     place.stop()
 
     place.configure(**settings("sqlite", "slurm", "votable"))

@@ -175,7 +175,9 @@ class Desk:
     def abandon(self, manager: str) -> None:
         """Say that the jobs of a manager that is not configured any more are left alone."""
         sentence = f"jobs of the {manager} manager wait; configure it until they are over"
-        self.say(f"manager {manager}", HealthState.DOWN, sentence, jobs.now())
+        known = self.storage.health().get(f"manager {manager}")
+        since = known.since if known and known.state is HealthState.DOWN else jobs.now()
+        self.say(f"manager {manager}", HealthState.DOWN, sentence, since)
 
     def disk_is_full(self) -> bool:
         """Less than the configured space is left where job folders lie, or will lie."""
