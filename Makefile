@@ -5,7 +5,8 @@ PYTHON ?= python3
 # With a registry that only pip knows of (pip.conf), without uv:  make test TOX="tox>=4.25"
 TOX ?= "tox>=4.25" "tox-uv>=1.30"
 
-PARTS := opus_core opus_storage_sqlite opus_manager_slurm opus_jdl_wadl plugins/opus_manager_local
+PARTS := opus_core opus_storage_sqlite opus_manager_slurm opus_jdl_wadl plugins/opus_manager_local \
+	plugins/opus_storage_postgresql plugins/opus_jdl_votable
 PYPROJECTS := pyproject.toml $(PARTS:%=%/pyproject.toml)
 
 # What would let a Python here import or install from elsewhere.

@@ -83,9 +83,11 @@ def test_every_entry_point_loads(entry):
 def test_there_is_an_entry_point_for_every_back_end():
     assert {entry.name for entry in entry_points(group="opus")} == {
         "sqlite",
+        "postgresql",
         "slurm",
         "local",
         "wadl",
+        "votable",
     }
 
 
