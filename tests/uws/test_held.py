@@ -10,6 +10,7 @@ from core.helpers.site import a_site
 from core.test_spool import served
 from opus_core import routes
 from opus_core.auth.policy import Policy
+from opus_core.auth.tickets import Tickets
 from opus_core.backends import Kind, Limits, Status
 from opus_core.definition import GeneratedDescription, JobDefinition
 from opus_core.publishing import Publishing
@@ -63,6 +64,7 @@ def one(cell, tmp_path):
             catalogue=cell.catalogue,
             folders=cell.folders,
             storage=cell.storage,
+            tickets=Tickets(cell.data_dir.secret),
             policy=policy,
             publishing=Publishing(cell.catalogue, policy, cell.storage),
             authenticate=lambda request: None,
