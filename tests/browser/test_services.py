@@ -265,7 +265,7 @@ def test_nothing_in_a_result_runs(away, tab):
     items = tab.page.locator("[data-results] li")
     tab.until(lambda: items.count() > 10)
     for number in range(items.count()):
-        details = items.nth(number).locator("details")
+        details = items.nth(number).locator("[data-preview-of]")
         if details.is_visible() and details.get_attribute("open") is None:
             details.locator("summary").first.click()
     for name in ("picture.svg", "pixels.png"):
