@@ -70,13 +70,19 @@ def check(path: Path, busy_timeout: float) -> str | None:
             f"[storage] path: {path} is the database of another program: it has a table"
             f" {tables[0]!r}, but no {VERSION_TABLE!r}; name another file"
         )
+    refuse_newer(version, f"path: {path}")
+    return version
+
+
+def refuse_newer(version: str | None, where: str) -> None:
+    """Raise `ConfigError` for a schema that there is no migration to. `where`: the key of
+    [storage], and what it says."""
     if version not in (None, VERSION) and version not in versions():
         raise ConfigError(
-            f"[storage] path: {path} has the schema {version}, and this opus-storage-sqlite knows"
+            f"[storage] {where} has the schema {version}, and this opus-storage-sqlite knows"
             f" schemas up to {VERSION}; install the newer one again, or restore the back-up from"
             " before it"
         )
-    return version
 
 
 def _version(connection: sqlite3.Connection) -> tuple[str | None, list[str]]:

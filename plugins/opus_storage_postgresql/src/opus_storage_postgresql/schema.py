@@ -76,12 +76,7 @@ def version_of(connection: Connection, database: PostgreSQLDatabase) -> str | No
             f"[storage] url: the schema {where} of {database.where} is another program's: it has a"
             f" table {tables[0]!r}, but no {VERSION_TABLE!r}; name another schema or database"
         )
-    if version not in (None, VERSION) and version not in schema.versions():
-        raise ConfigError(
-            f"[storage] url: {database.where} has the schema {version}, and this"
-            f" opus-storage-sqlite knows schemas up to {VERSION}; install the newer one again, or"
-            " restore the back-up from before it"
-        )
+    schema.refuse_newer(version, f"url: {database.where}")
     return version
 
 
