@@ -137,15 +137,23 @@ def _list(catalogue: Catalogue, *, as_json: bool) -> None:
 
 
 def _import(catalogue: Catalogue, args: argparse.Namespace) -> None:
-    files = {"script": _read(args.script)} if args.script else {}
-    definition = catalogue.load(_read(args.file), files, name=args.name)
-    if not definition.name:
-        definition = replace(definition, name=args.file.name.partition(".")[0])
+    definition = _loaded(catalogue, args, name=args.name)
     if args.publish:
         _publish(catalogue, definition)
         return
     catalogue.save_draft(definition, _me())
     print(f"draft of {definition.name} saved; next: opus jdl publish {definition.name}")
+
+
+def _loaded(
+    catalogue: Catalogue, args: argparse.Namespace, *, name: str | None = None
+) -> JobDefinition:
+    """The description in the files that are named; if it says no name, of that of its file."""
+    files = {"script": _read(args.script)} if args.script else {}
+    definition = catalogue.load(_read(args.file), files, name=name)
+    if not definition.name:
+        definition = replace(definition, name=args.file.name.partition(".")[0])
+    return definition
 
 
 def _publish(catalogue: Catalogue, definition: JobDefinition) -> None:
@@ -175,10 +183,7 @@ def _republish(catalogue: Catalogue, name: str) -> None:
 
 
 def _convert(catalogue: Catalogue, args: argparse.Namespace) -> None:
-    files = {"script": _read(args.script)} if args.script else {}
-    definition = catalogue.load(_read(args.file), files)
-    if not definition.name:
-        definition = replace(definition, name=args.file.name.partition(".")[0])
+    definition = _loaded(catalogue, args)
     wanted = catalogue.format(args.to)
     try:
         bundle = wanted.dumps(definition)
