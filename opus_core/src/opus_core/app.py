@@ -13,7 +13,7 @@ from pathlib import Path
 import bottle
 
 import opus_core
-from opus_core import elsewhere, hosts, routes
+from opus_core import hosts, routes
 from opus_core.auth.audit import Audit
 from opus_core.auth.people import People
 from opus_core.auth.policy import Policy
@@ -25,7 +25,6 @@ from opus_core.config import Config
 from opus_core.datadir import DataDir, open_data_dir
 from opus_core.definitions import Catalogue
 from opus_core.disk import ROOM, Place, noticing_full
-from opus_core.elsewhere import Services
 from opus_core.errors import ConfigError, StorageFull
 from opus_core.fetching import Fetch
 from opus_core.folder import Folders
@@ -113,7 +112,7 @@ class Opus:
 
     def wsgi(self, *, private: bool = False) -> bottle.Bottle:
         """The web side: a WSGI application; `private` if its server listens on loopback alone."""
-        config = self.config
+        config, services = self.config, self.config.client.services
         return routes.make_app(
             routes.Parts(
                 service=self.service,
@@ -140,15 +139,11 @@ class Opus:
                 places=self._places(),
                 samp=config.client.samp,
                 pages=config.client.merge,
-                services=self._services,
-                proxy=Proxy(self._services, at_once=max(1, config.server.threads // 2)),
+                services=services,
+                proxy=Proxy(services, at_once=_at_once(config)),
                 jdls=self.jdls,
             )
         )
-
-    @property
-    def _services(self) -> Services:
-        return elsewhere.parse(self.config.client.servers)
 
     def _places(self) -> tuple[Place, ...]:
         """Where this server writes."""
@@ -184,8 +179,7 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
 
     Raises `ConfigError`, and `PluginError` among them, with one sentence for the admin.
     """
-    registry = Registry()
-    registry.discover(config.plugins.disabled)
+    registry = Registry.installed(config.plugins.disabled)
     storage = registry.storage(config)
     manager = registry.manager(config)
     jdl = registry.jdl(config)
@@ -249,23 +243,27 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
 def client_of(config: Config, *, private: bool = False) -> Client:
     """The client alone, for the services that are listed; `private` if its server listens on
     loopback alone. A format of descriptions that cannot be loaded is left out."""
-    registry = Registry()
-    registry.discover(config.plugins.disabled)
+    registry = Registry.installed(config.plugins.disabled)
     try:
         jdls = registry.jdls(config)
     except ConfigError as error:
         log.warning("descriptions are read in JSON alone: %s", error)
         jdls = ()
     return Client(
-        services=elsewhere.parse(config.client.servers),
+        services=config.client.services,
         jdls=jdls,
         debug=config.debug,
         limits=form_limits(config),
-        at_once=max(1, config.server.threads // 2),
+        at_once=_at_once(config),
         private=private,
         proxies=config.server.trusted_proxies,
         samp=config.client.samp,
     )
+
+
+def _at_once(config: Config) -> int:
+    """How many requests to services elsewhere may be under way: each of them keeps a thread."""
+    return max(1, config.server.threads // 2)
 
 
 def form_limits(config: Config) -> FormLimits:
@@ -310,8 +308,7 @@ def _people(config: Config, storage: Storage, data_dir: DataDir) -> People | Non
 def opened_people(config: Config) -> Iterator[People]:
     """The accounts alone, for commands that need no manager. Raises `ConfigError` if the storage
     keeps none."""
-    registry = Registry()
-    registry.discover(config.plugins.disabled)
+    registry = Registry.installed(config.plugins.disabled)
     storage = registry.storage(config)
     data_dir = open_data_dir(config.data_dir)
     storage.check()
@@ -351,8 +348,7 @@ def _job_folders(config: Config, storage: Storage) -> Folders:
 
 def open_catalogue(config: Config) -> Catalogue:
     """The job descriptions alone, for commands that need no storage and no manager."""
-    registry = Registry()
-    registry.discover(config.plugins.disabled)
+    registry = Registry.installed(config.plugins.disabled)
     jdl = registry.jdl(config)
     data_dir = open_data_dir(config.data_dir)
     return Catalogue(data_dir.path / "definitions", jdl, registry.jdls(config))
@@ -360,8 +356,7 @@ def open_catalogue(config: Config) -> Catalogue:
 
 def installed_formats(config: Config, folder: Path) -> Catalogue:
     """A catalogue with nothing in it, kept in `folder`, that reads and writes every format."""
-    registry = Registry()
-    registry.discover(config.plugins.disabled)
+    registry = Registry.installed(config.plugins.disabled)
     return Catalogue(folder, registry.jdl(config), registry.jdls(config))
 
 

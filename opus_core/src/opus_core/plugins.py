@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.metadata import Distribution, entry_points
-from typing import cast
+from typing import Self, cast
 
 import pluggy
 
@@ -81,6 +81,13 @@ class Registry:
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
         self._all = offers.hook_callers()
+
+    @classmethod
+    def installed(cls, disabled: Collection[str] = ()) -> Self:
+        """Of every installed plugin but those named, as `discover` finds them."""
+        registry = cls()
+        registry.discover(disabled)
+        return registry
 
     def discover(self, disabled: Collection[str] = ()) -> None:
         """Load every installed plugin but those named; what is broken is logged and kept.

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from opus_core.elsewhere import parse as services
+from opus_core import elsewhere
+from opus_core.elsewhere import Services
 from opus_core.hosts import parse
 from opus_core.values import is_loopback
 
@@ -153,9 +154,14 @@ class Client:
         for server in self.servers:
             check_url("servers", server)
         try:
-            services(self.servers)
+            elsewhere.parse(self.servers)
         except ValueError as error:
             raise ValueError(f"servers: {error}") from error
+
+    @property
+    def services(self) -> Services:
+        """Those at `servers`."""
+        return elsewhere.parse(self.servers)
 
     @property
     def private(self) -> bool:

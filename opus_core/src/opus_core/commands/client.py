@@ -8,7 +8,6 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from opus_core import elsewhere
 from opus_core.app import client_of, form_limits
 from opus_core.client import make_client
 from opus_core.commands.serve import stopped_by_signal
@@ -72,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             table="client",
         ) as web:
             web.begin()
-            every = ", ".join(one.url for one in elsewhere.parse(settings.servers).every)
+            every = ", ".join(one.url for one in settings.services.every)
             print(f"The OPUS client is at {web.url}/ for {every}; stop it with Ctrl-C")
             print("", end="", flush=True)
             stop.wait()

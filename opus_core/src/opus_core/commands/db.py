@@ -65,9 +65,7 @@ def run_copy(args: argparse.Namespace) -> int:
 @contextmanager
 def _storage(config: Config) -> Iterator[Storage]:
     """The storage alone, ready to be used."""
-    registry = Registry()
-    registry.discover(config.plugins.disabled)
-    storage = registry.storage(config)
+    storage = Registry.installed(config.plugins.disabled).storage(config)
     try:
         storage.check()
         storage.prepare()

@@ -202,8 +202,7 @@ def commented(folder: Path) -> str:
                 "anonymous = false",
             ]
         lines += _keys(table, skip={"anonymous"} if name == "auth" else set())
-    registry = Registry()
-    registry.discover()
+    registry = Registry.installed()
     config = Config()
     for backend in (registry.storage(config), registry.manager(config), registry.jdl(config)):
         kind = next(name for name, cls in KINDS.items() if isinstance(backend, cls))

@@ -23,8 +23,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def run(args: argparse.Namespace) -> int:
     """Print one row for each plugin; broken ones are no failure of this command."""
     found = config.load(getattr(args, "config", None))
-    registry = Registry()
-    registry.discover(found.plugins.disabled)
+    registry = Registry.installed(found.plugins.disabled)
     rows = registry.plugins(found)
     if args.json:
         json.dump([dataclasses.asdict(row) for row in rows], sys.stdout, indent=2)

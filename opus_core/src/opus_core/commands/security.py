@@ -11,7 +11,6 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
-from opus_core import elsewhere
 from opus_core import job as jobs
 from opus_core.app import Opus
 from opus_core.auth.people import People
@@ -92,7 +91,7 @@ def _callers(config: Config) -> Iterator[Finding]:
 
 
 def _services(config: Config) -> Iterator[Finding]:
-    every = elsewhere.parse(config.client.servers).every if config.client.merge else ()
+    every = config.client.services.every if config.client.merge else ()
     plain = [one.url for one in every if not one.origin.is_private]
     if plain:
         yield Finding(
