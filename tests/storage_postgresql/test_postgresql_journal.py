@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -27,6 +28,12 @@ def other(make, storage):
 
 def added(storage, made):
     return threading.Thread(target=lambda: made.append(storage.add(a_job()).id))
+
+
+def at_once(ask, given):
+    """What is answered for each of these, all asked at the same time."""
+    with ThreadPoolExecutor(len(given)) as threads:
+        return list(threads.map(ask, given))
 
 
 def waiting(admin) -> int:
@@ -105,57 +112,37 @@ def test_another_host_is_told_at_once(storage, other, monkeypatch):
 def test_of_two_with_the_same_key_one_is_made(storage, other):
     """Neither has seen the other's when it begins."""
     keyed = Idempotency(key="once", body="same")
-    told: list[str] = []
 
     def add(one):
         try:
             one.add(a_job(quota_key="user:ann", idempotency=keyed))
-            told.append("made")
         except AlreadyAdded:
-            told.append("there")
+            return "there"
+        return "made"
 
-    threads = [threading.Thread(target=add, args=(one,)) for one in (storage, other) * 4]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    told = at_once(add, (storage, other) * 4)
     assert sorted(told) == ["made", *["there"] * 7]
 
 
 def test_of_many_at_once_no_more_are_made_than_may_be(storage, other):
-    told: list[str] = []
     limits = Limits(per_hour=3)
 
     def add(one):
         try:
             one.add(a_job(quota_key="user:ann"), limits=limits)
-            told.append("made")
         except LimitReached:
-            told.append("too many")
+            return "too many"
+        return "made"
 
-    threads = [threading.Thread(target=add, args=(one,)) for one in (storage, other) * 5]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    told = at_once(add, (storage, other) * 5)
     assert told.count("made") == 3
 
 
 def test_of_many_who_want_the_lease_one_has_it(make, storage):
     for _ in range(5):
         hosts = [make() for _ in range(4)]
-        held: list[str] = []
-
-        def ask(one, name, held=held):
-            held.append(one.lease("x", name, 30.0).holder)
-
-        threads = [
-            threading.Thread(target=ask, args=(one, f"host {n}")) for n, one in enumerate(hosts)
-        ]
-        for one in threads:
-            one.start()
-        for one in threads:
-            one.join()
+        named = [(one, f"host {n}") for n, one in enumerate(hosts)]
+        held = at_once(lambda pair: pair[0].lease("x", pair[1], 30.0).holder, named)
         for one in hosts:
             one.close()
         assert len(set(held)) == 1
