@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 # What every environment of tox has to run tests with.
 TOOLS = ("pytest", "pytest-timeout")
-# Every distribution of ours, with what their tests need.
+# What most environments have of ours, with what tests need.
 OURS = (
     "opus-core[testing]",
     "opus-storage-sqlite",
@@ -21,6 +21,8 @@ OURS = (
     "opus-manager-local",
     "opus-jdl-wadl",
 )
+# Every distribution of ours.
+EVERY = (*OURS, "opus-storage-postgresql", "opus-jdl-votable")
 # What makers of environments put into them on their own account.
 SEEDS = {"pip", "setuptools", "wheel"}
 

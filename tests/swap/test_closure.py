@@ -1,17 +1,7 @@
 from __future__ import annotations
 
-from closure import TOOLS, closure, installed
-
-OPUS = (
-    "opus-core[testing]",
-    "opus-storage-sqlite",
-    "opus-storage-postgresql",
-    "opus-manager-slurm",
-    "opus-manager-local",
-    "opus-jdl-wadl",
-    "opus-jdl-votable",
-)
+from closure import EVERY, TOOLS, closure, installed
 
 
 def test_what_is_installed_is_what_is_declared():
-    assert installed() == closure(*OPUS, "pytest-xdist", *TOOLS)
+    assert installed() == closure(*EVERY, "pytest-xdist", *TOOLS)
