@@ -15,6 +15,7 @@ LINES = (
     ("job", "definition", "disk"),
     ("links",),
     ("backends",),
+    ("extensions",),
     ("hookspecs",),
     ("values", "below", "settings", "hosts", "departure", "elsewhere"),
     (

@@ -11,8 +11,9 @@ import pytest
 
 from opus_core import backends, hookimpl, hookspecs
 from opus_core.backends import RequestView, User
-from opus_core.config import Config, Selection
+from opus_core.config import Config, Plugins, Selection
 from opus_core.errors import ConfigError, NotAuthenticated, PluginError
+from opus_core.extensions import Extension, Routes
 from opus_core.job import Change, DefinitionRef, Phase
 from opus_core.plugins import Plugin, Registry, State
 
@@ -135,6 +136,14 @@ class Rocket(Manager):
 @hookimpl
 def opus_register_manager():
     return Rocket
+"""
+
+
+LISTENING = """
+from opus_core import hookimpl
+
+@hookimpl
+def opus_job_phase_changed(change): ...
 """
 
 
@@ -416,23 +425,51 @@ def test_the_plugin_whose_back_end_is_in_use_is_selected():
 # --- telling and asking
 
 
-def test_every_observer_hears_of_a_change_though_one_fails(caplog):
+def test_every_observer_can_be_told_by_its_name():
     heard = []
 
-    def fail(change):
+    def note(change):
+        heard.append(("all", change))
+
+    several = {"mail": lambda change: heard.append(("mail", change))}
+    found = registry(
+        first=implementing(opus_job_phase_changed=note, opus_observers=lambda: several),
+        second=implementing(opus_job_phase_changed=lambda: heard.append(("nothing", None))),
+        third=implementing(opus_authenticate=lambda request: None),
+    ).observers()
+
+    for name in ("first", "first/mail", "second"):
+        found[name](CHANGE)
+    assert list(found) == ["first", "first/mail", "second"]
+    assert heard == [("all", CHANGE), ("mail", CHANGE), ("nothing", None)]
+
+
+def test_two_of_one_name_are_told_each_for_itself(site):
+    install(site, "opus-one", LISTENING, entry="moon")
+    install(site, "opus-two", LISTENING, entry="moon")
+    found = Registry()
+    found.discover()
+
+    assert {"moon", "moon of opus-two 1.0"} <= set(found.observers())
+
+
+def test_what_a_plugin_cannot_answer_is_logged_and_stops_no_other(caplog):
+    def fail():
         raise RuntimeError("deaf")
 
+    routes = Routes(application=lambda environ, start: [])
     found = registry(
-        first=implementing(opus_job_phase_changed=fail),
-        second=implementing(opus_job_phase_changed=lambda change: heard.append(change)),
-        third=implementing(opus_job_phase_changed=lambda: heard.append(None)),
+        first=implementing(opus_observers=fail, opus_routes=fail),
+        second=implementing(opus_observers=lambda: [print], opus_routes=lambda: print),
+        third=implementing(opus_observers=lambda: None, opus_routes=lambda: None),
+        fourth=implementing(opus_observers=lambda: {"all": print}, opus_routes=lambda: routes),
     )
-    found.notify(CHANGE)
 
-    assert found.observed
-    assert heard == [CHANGE, None]
-    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert ["first" in record.message for record in errors] == [True]
+    assert found.observers() == {"fourth/all": print}
+    assert found.routes() == {"fourth": routes}
+    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert sum("plugin=first" in one for one in errors) == 2
+    assert sum("plugin=second" in one for one in errors) == 2
 
 
 def test_the_first_plugin_that_knows_the_user_answers():
@@ -467,10 +504,164 @@ def test_a_broken_plugin_is_neither_told_nor_asked():
     with pytest.raises(PluginError):
         found.register(module, "broken")
 
-    found.notify(CHANGE)
-    assert not found.observed
+    assert found.observers() == {}
     assert found.authenticate(REQUEST) is None
     assert called == []
+
+
+# --- extensions
+
+
+class Bell(Extension):
+    """One that can do without options."""
+
+    name = "bell"
+    about = "rings when a job is over"
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options:
+        tone: str = "c"
+
+    @hookimpl
+    def opus_job_phase_changed(self, change):
+        RUNG.append((self.options.tone, change.seq))
+
+    @hookimpl
+    def opus_authenticate(self, request):
+        return User(name=self.options.tone)
+
+
+class Gate(Bell):
+    """One that cannot."""
+
+    name = "gate"
+    about = "opens for who has the key"
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options:
+        key: str
+        tone: str = "g"
+
+
+RUNG: list[tuple[str, int]] = []
+
+
+def with_tables(**tables) -> Config:
+    return Config(
+        plugins=Plugins(tables=tables),
+        data_dir=Path("/data"),
+        path=Path("/etc/opus.toml"),
+        base=Path("/etc"),
+    )
+
+
+def test_the_methods_of_an_extension_are_hooks_and_know_its_options():
+    RUNG.clear()
+    found = registry(tower=offering(Bell, kind="extension"))
+    [bell] = found.extensions(with_tables(bell={"tone": "d"}))
+
+    found.observers()["bell"](CHANGE)
+
+    assert bell.options == Bell.Options(tone="d")
+    assert RUNG == [("d", 1)]
+    assert found.authenticate(REQUEST) == User(name="d")
+
+
+def test_an_extension_is_made_if_it_has_a_table_or_needs_none():
+    def made(**tables):
+        found = registry(tower=offering(Bell, Gate, kind="extension"))
+        return [one.name for one in found.extensions(with_tables(**tables))]
+
+    assert made() == ["bell"]
+    assert made(gate={"key": "k"}) == ["bell", "gate"]
+
+
+def test_a_plugin_is_selected_by_an_extension_in_use_and_says_what_the_others_need():
+    found = registry(tower=offering(Bell, kind="extension"), wall=offering(Gate, kind="extension"))
+
+    rows = {row.name: row for row in found.plugins(with_tables())}
+    assert rows["tower"].state is State.SELECTED
+    assert rows["wall"].state is State.OK
+    assert rows["wall"].cause == "not in use: [plugins.gate] is absent, and it needs key"
+    rows = {row.name: row for row in found.plugins(with_tables(gate={"key": "k"}))}
+    assert rows["wall"].state is State.SELECTED
+    assert rows["wall"].cause == ""
+
+
+TABLES = {
+    "a key is misspelt": (
+        {"bell": {"tne": "d"}},
+        "[plugins.bell] has no key tne; did you mean tone? Legal: tone",
+    ),
+    "a key is missing": ({"gate": {}}, "[plugins.gate] needs the key key"),
+    "the name is misspelt": (
+        {"bel": {}},
+        "[plugins.bel] no installed plugin has an extension of that name; installed: bell, gate; "
+        "did you mean bell?",
+    ),
+    "the plugin has no options": ({"door": {}}, "[plugins.door] the plugin door has no options"),
+    "the plugin is broken": (
+        {"ruin": {}},
+        "[plugins.ruin] the plugin of the plugin ruin is broken: there is no hook opus_x; there "
+        "are: ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("tables", "sentence"), TABLES.values(), ids=TABLES)
+def test_a_mistake_in_the_table_of_an_extension_is_told(tables, sentence):
+    found = registry(
+        tower=offering(Bell, Gate, kind="extension"),
+        door=implementing(opus_authenticate=lambda request: None),
+    )
+    with pytest.raises(PluginError):
+        found.register(implementing(opus_x=lambda: None), "ruin")
+
+    with pytest.raises(ConfigError) as caught:
+        found.extensions(with_tables(**tables))
+    assert str(caught.value).startswith(f"/etc/opus.toml: {sentence}")
+
+
+def test_the_table_of_a_disabled_plugin_is_no_mistake(site):
+    install(site, "opus-rocket", "raise SystemExit('imported')")
+    found = Registry()
+    found.discover(disabled=("opus_rocket",))
+
+    assert "bell" not in [one.name for one in found.extensions(with_tables(opus_rocket={}))]
+
+
+def test_two_extensions_of_one_name_are_refused():
+    found = registry(one=offering(Bell, kind="extension"), two=offering(Bell, kind="extension"))
+    with pytest.raises(PluginError, match="both offer an extension of the name bell"):
+        found.extensions(with_tables())
+
+
+class Silent(Extension):
+    name = about = "odd"
+
+
+class Misspelt(Silent):
+    @hookimpl
+    def opus_route(self): ...
+
+
+class Offering(Silent):
+    @hookimpl
+    def opus_register_jdl(self): ...
+
+
+UNUSABLE = {
+    Silent: "Silent implements no hook; mark its methods with @opus_core.hookimpl",
+    Misspelt: "Misspelt: there is no hook opus_route; did you mean opus_routes?",
+    Offering: "Offering.opus_register_jdl must be a function of the module, not a method",
+}
+
+
+@pytest.mark.parametrize(("odd", "cause"), UNUSABLE.items())
+def test_an_extension_that_nobody_could_call_is_broken(odd, cause):
+    with pytest.raises(PluginError) as caught:
+        registry(odd=offering(odd, kind="extension"))
+    assert caught.value.sentence == f"the plugin odd is broken: {cause}"
 
 
 def test_every_hook_says_when_it_is_called_and_is_tested_here():

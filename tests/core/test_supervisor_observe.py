@@ -7,6 +7,8 @@ import threading
 import pytest
 
 from core.helpers.site import Site, a_site
+from opus_core.backends import HealthState
+from opus_core.errors import Unavailable
 from opus_core.job import Phase
 from opus_core.testing.timing import eventually
 
@@ -22,12 +24,11 @@ class Hearer:
 
     def __init__(self) -> None:
         self.heard: list[tuple[int, str, Phase | None]] = []
-        self.refuse = 0  # so many calls
+        self.refuse: list[Exception] = []  # what the next calls raise
 
     def __call__(self, change) -> None:
         if self.refuse:
-            self.refuse -= 1
-            raise RuntimeError("a mistake of the plugin")
+            raise self.refuse.pop()
         self.heard.append((change.seq, change.job_id, change.new))
 
     def of(self, job) -> list[Phase | None]:
@@ -42,10 +43,18 @@ def in_order(hearer: Hearer) -> bool:
     return numbers == sorted(set(numbers))
 
 
+def begun(site: Site, *names: str) -> None:
+    """Wait until observers know where they begin."""
+    eventually(
+        lambda: {record.key for record in site.storage.records("observed")} >= set(names),
+        f"{names} know where they begin",
+    )
+
+
 def test_every_change_is_told_in_order(site: Site) -> None:
     hearer = Hearer()
-    site.supervisor(notify=hearer)
-    eventually(lambda: site.storage.records("observed"), "it knows where it begins")
+    site.supervisor(observers={"one": hearer})
+    begun(site, "one")
     jobs = [site.job() for _ in range(5)]
     for job in jobs:
         site.until_released(job, Phase.COMPLETED)
@@ -59,26 +68,86 @@ def test_every_change_is_told_in_order(site: Site) -> None:
 
 
 def test_what_happened_while_nobody_supervised_is_told_later(site: Site) -> None:
-    first = site.supervisor(notify=Hearer())
-    eventually(lambda: site.storage.records("observed"), "it knows where it begins")
+    first = site.supervisor(observers={"one": Hearer()})
+    begun(site, "one")
     first.stop()
     job = site.job(run=False)
     hearer = Hearer()
-    site.supervisor(notify=hearer)
+    site.supervisor(observers={"one": hearer})
     eventually(lambda: hearer.of(job), "it was told")
     assert hearer.of(job) == [Phase.PENDING]
 
 
-def test_a_change_that_could_not_be_told_is_told_again(site: Site) -> None:
+def test_a_change_that_nobody_could_be_told_is_told_again_before_the_next(site: Site) -> None:
     hearer = Hearer()
-    site.supervisor(notify=hearer)
-    eventually(lambda: site.storage.records("observed"), "it knows where it begins")
-    hearer.refuse = 1
+    site.supervisor(observers={"one": hearer})
+    begun(site, "one")
+    hearer.refuse = [Unavailable("the bell is broken", retry_after=0.01) for _ in range(2)]
     job = site.job()
     site.until_released(job, Phase.COMPLETED)
     eventually(lambda: hearer.knows_all(site), "all was told")
     assert hearer.of(job) == [Phase.QUEUED, Phase.EXECUTING, Phase.COMPLETED]
     assert in_order(hearer)
+
+
+def test_health_says_who_cannot_be_told_and_that_it_is_over(site: Site) -> None:
+    hearer = Hearer()
+    hearer.refuse = [Unavailable("the bell is broken", retry_after=60)]
+    supervisor = site.supervisor(observers={"one": hearer})
+    begun(site, "one")
+    site.job(run=False)
+    told = eventually(lambda: site.storage.health().get("plugin one"), "health says so")
+    assert told.state is HealthState.DEGRADED
+    assert told.sentence == "it waits to be told of changes: the bell is broken"
+    supervisor.stop()  # which does not wait for the minute to be over
+    hearer.refuse = [Unavailable("the bell is broken", retry_after=0.01)]
+    site.supervisor(observers={"one": hearer})
+    eventually(
+        lambda: site.storage.health()["plugin one"].state is HealthState.OK, "health says so"
+    )
+    assert hearer.knows_all(site)
+
+
+def test_a_mistake_of_a_plugin_costs_it_that_change_alone(site: Site, caplog) -> None:
+    hearer = Hearer()
+    site.supervisor(observers={"one": hearer})
+    begun(site, "one")
+    hearer.refuse = [RuntimeError("a mistake of the plugin")]
+    job = site.job()
+    site.until_released(job, Phase.COMPLETED)
+    eventually(lambda: hearer.knows_all(site), "all was told")
+    assert hearer.of(job) == [Phase.EXECUTING, Phase.COMPLETED]
+    assert f"observer=one failed on job={job.id}" in caplog.text
+
+
+def test_one_that_hangs_holds_up_no_other(site: Site) -> None:
+    gate, hearer = threading.Event(), Hearer()
+    observers = {"hangs": lambda change: gate.wait(60), "hears": hearer}
+    site.supervisor(observers=observers)
+    try:
+        begun(site, *observers)
+        jobs = [site.job() for _ in range(3)]
+        for job in jobs:
+            site.until_released(job, Phase.COMPLETED)
+        eventually(lambda: hearer.knows_all(site), "the other was told of all")
+    finally:
+        gate.set()
+
+
+def test_each_goes_on_where_it_has_stopped(site: Site) -> None:
+    first = site.supervisor(observers={"one": Hearer(), "two": Hearer()})
+    begun(site, "one", "two")
+    first.stop()
+    one = Hearer()
+    site.job(run=False)
+    second = site.supervisor(observers={"one": one})
+    eventually(lambda: one.knows_all(site), "one was told")
+    second.stop()
+    one, two = Hearer(), Hearer()
+    site.job(run=False)
+    site.supervisor(observers={"one": one, "two": two})
+    eventually(lambda: one.knows_all(site) and two.knows_all(site), "both were told")
+    assert (len(one.heard), len(two.heard)) == (1, 2)
 
 
 def test_one_that_was_stopped_in_the_middle_tells_the_rest_next_time(site: Site) -> None:
@@ -90,26 +159,26 @@ def test_one_that_was_stopped_in_the_middle_tells_the_rest_next_time(site: Site)
         entered.set()
         gate.wait(60)
 
-    supervisor = site.supervisor(notify=slow)
-    eventually(lambda: site.storage.records("observed"), "it knows where it begins")
+    supervisor = site.supervisor(observers={"one": slow})
+    begun(site, "one")
     jobs = [site.job(run=False) for _ in range(3)]
     assert entered.wait(20)
     stopping = threading.Thread(target=supervisor.stop)
     stopping.start()
-    eventually(lambda: supervisor._observer._stopping.is_set(), "it is to stop")
+    eventually(lambda: supervisor._observers[0]._stopping.is_set(), "it is to stop")
     gate.set()
     stopping.join(20)
     told = len(first.heard)
     assert told < 3
     second = Hearer()
-    site.supervisor(notify=second)
+    site.supervisor(observers={"one": second})
     eventually(lambda: second.knows_all(site), "all was told")
     assert [job_id for _, job_id, _ in first.heard + second.heard] == [job.id for job in jobs]
 
 
 def test_only_the_acting_supervisor_tells(site: Site) -> None:
     hearers = [Hearer(), Hearer()]
-    supervisors = [site.supervisor(notify=hearer) for hearer in hearers]
+    supervisors = [site.supervisor(observers={"one": hearer}) for hearer in hearers]
     eventually(lambda: site.storage.records("observed"), "one knows where it begins")
     job = site.job()
     site.until_released(job, Phase.COMPLETED)

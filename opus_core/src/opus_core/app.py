@@ -26,6 +26,7 @@ from opus_core.datadir import DataDir, open_data_dir
 from opus_core.definitions import Catalogue
 from opus_core.disk import ROOM, Place, noticing_full
 from opus_core.errors import ConfigError, StorageFull
+from opus_core.extensions import Extension, Site
 from opus_core.fetching import Fetch
 from opus_core.folder import Folders
 from opus_core.forms import FormLimits
@@ -62,6 +63,7 @@ class Opus:
     service: JobService
     policy: Policy
     people: People | None
+    extensions: tuple[Extension, ...] = ()
     _supervisors: list[Supervisor] = field(default_factory=list)
 
     def supervisor(self, event_url: str | None = None) -> Supervisor:
@@ -70,7 +72,7 @@ class Opus:
         `event_url`: where wrappers reach this process's web side, if nothing is configured.
         """
         config = self.config
-        for backend in (self.storage, self.manager, self.jdl):
+        for backend in (self.storage, self.manager, self.jdl, *self.extensions):
             for sentence in backend.warnings():
                 log.warning("%s: %s", backend.name, sentence)
         base = config.server.event_url or config.base_url or event_url
@@ -100,7 +102,7 @@ class Opus:
             data_dir=self.data_dir,
             settings=settings,
             changed=self.watcher.changed,
-            notify=self.registry.notify if self.registry.observed else None,
+            observers=self.registry.observers(),
         )
         self._supervisors.append(supervisor)
         return supervisor
@@ -142,6 +144,7 @@ class Opus:
                 services=services,
                 proxy=Proxy(services, at_once=_at_once(config)),
                 jdls=self.jdls,
+                mounted=self.registry.routes(),
             )
         )
 
@@ -169,7 +172,7 @@ class Opus:
     def close(self) -> None:
         """Wake all who wait, and close the back ends."""
         self.watcher.close()
-        for backend in (self.manager, self.jdl, self.storage):
+        for backend in (*self.extensions, self.manager, self.jdl, self.storage):
             backend.close()
 
 
@@ -183,10 +186,14 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
     storage = registry.storage(config)
     manager = registry.manager(config)
     jdl = registry.jdl(config)
+    extensions = registry.extensions(config)
     data_dir = open_data_dir(config.data_dir)
-    for backend in (storage, *((manager,) if supervises else ()), jdl):
+    for backend in (storage, *((manager,) if supervises else ()), jdl, *extensions):
         backend.check()
     storage.prepare()
+    site = Site(storage=storage, data_dir=data_dir.path, base_url=config.base_url)
+    for extension in extensions:
+        extension.open(site)
     jdls = registry.jdls(config)
     catalogue = Catalogue(data_dir.path / "definitions", jdl, jdls)
     catalogue.look()  # without it nothing could be shown, and nobody would be told
@@ -236,6 +243,7 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
         service=service,
         policy=policy,
         people=people,
+        extensions=extensions,
     )
     return opus
 

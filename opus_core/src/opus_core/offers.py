@@ -16,13 +16,17 @@ import pluggy
 from opus_core import hookspecs, settings
 from opus_core.backends import Backend, Jdl, Manager, Storage
 from opus_core.errors import PluginError
+from opus_core.extensions import Extension
 
+EXTENSION: Final = "extension"
 KINDS: Final[Mapping[str, type[Backend]]] = MappingProxyType(
-    {"storage": Storage, "manager": Manager, "jdl": Jdl}
+    {"storage": Storage, "manager": Manager, "jdl": Jdl, EXTENSION: Extension}
 )
+SELECTED: Final = ("storage", "manager", "jdl")
+"""The kinds of which the configuration selects one by `use`."""
 
 _TEXTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {"storage": ("about",), "manager": ("about",), "jdl": ("about", "suffix", "media_type")}
+    {kind: ("about",) for kind in KINDS} | {"jdl": ("about", "suffix", "media_type")}
 )
 
 
@@ -39,6 +43,15 @@ def hook_callers() -> pluggy.PluginManager:
 
 def register(alone: pluggy.PluginManager, module: object, name: str) -> tuple[str, ...]:
     """Register the plugin with `alone`, which knows no other; the hooks it implements."""
+    hooks = implemented(alone, module, name)
+    if not hooks:
+        raise PluginError("it implements no hook; mark its functions with @opus_core.hookimpl")
+    alone.register(module, name=name)
+    return hooks
+
+
+def implemented(alone: pluggy.PluginManager, module: object, name: str) -> tuple[str, ...]:
+    """The hooks among the functions of a module, or the methods of a class."""
     legal = [hook for hook in dir(hookspecs) if hook.startswith("opus_")]
     hooks = []
     for function in dir(module):
@@ -57,9 +70,6 @@ def register(alone: pluggy.PluginManager, module: object, name: str) -> tuple[st
                 f"{hook} has no argument {', '.join(unknown)}; those it may have: {takes}"
             )
         hooks.append(hook)
-    if not hooks:
-        raise PluginError("it implements no hook; mark its functions with @opus_core.hookimpl")
-    alone.register(module, name=name)
     return tuple(hooks)
 
 
@@ -94,4 +104,18 @@ def check(kind: str, offered: object) -> type[Backend]:
             raise PluginError(f"{title}.{text} must be a string that is not empty, not {value!r}")
     if fault := settings.fault(offered.Options):
         raise PluginError(f"{title}: {fault}")
+    if issubclass(offered, Extension):
+        _check_hooks(offered)
     return offered
+
+
+def _check_hooks(extension: type[Extension]) -> None:
+    title = extension.__name__
+    try:
+        hooks = implemented(hook_callers(), extension, title)
+    except PluginError as error:
+        raise PluginError(f"{title}: {error.sentence}") from error
+    if early := [hook for hook in hooks if hook.startswith("opus_register_")]:
+        raise PluginError(f"{title}.{early[0]} must be a function of the module, not a method")
+    if not hooks:
+        raise PluginError(f"{title} implements no hook; mark its methods with @opus_core.hookimpl")

@@ -8,11 +8,11 @@ broken one breaks nothing else: it is logged, listed with its cause, and refused
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.metadata import Distribution, entry_points
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import pluggy
 
@@ -20,6 +20,7 @@ from opus_core import offers, settings
 from opus_core.backends import Backend, Jdl, Manager, RequestView, Storage, User
 from opus_core.config import Config, Selection
 from opus_core.errors import ConfigError, PluginError
+from opus_core.extensions import Extension, Routes
 from opus_core.job import Change
 
 __all__ = ["Plugin", "Registry", "State"]
@@ -31,7 +32,7 @@ class State(StrEnum):
     """How a plugin is."""
 
     OK = "ok"
-    SELECTED = "selected"  # the configuration uses a back end of it
+    SELECTED = "selected"  # the configuration uses a back end or an extension of it
     DISABLED = "disabled"  # the configuration says so; it has not been loaded
     BROKEN = "broken"
 
@@ -59,7 +60,6 @@ class _Entry:
     version: str = ""
     disabled: bool = False
     hooks: tuple[str, ...] = ()
-    alone: pluggy.PluginManager | None = None  # calls the hooks of this plugin only
     offers: dict[tuple[str, str], type[Backend]] = field(default_factory=dict)  # (kind, name)
     claims: set[tuple[str, str]] = field(default_factory=set)  # the same, good or not
     error: Exception | None = None
@@ -75,11 +75,22 @@ class _Entry:
         self.offers[kind, cls.name] = cls
 
 
+@dataclass(frozen=True, slots=True)
+class _Hooked:
+    """A module or an extension whose hooks are called, by itself."""
+
+    name: str
+    origin: str
+    alone: pluggy.PluginManager
+    hooks: tuple[str, ...]
+
+
 class Registry:
     """Every plugin of one process; empty until `discover` or `register`."""
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
+        self._hooked: list[_Hooked] = []
         self._all = offers.hook_callers()
 
     @classmethod
@@ -150,14 +161,42 @@ class Registry:
                 continue
             try:
                 chosen = _only("jdl", name, found)
-                formats.append(cast(Jdl, _instance("jdl", chosen, Selection(use=name), config)))
+                where = config.where("jdl")
+                formats.append(cast(Jdl, _instance(chosen, {}, where, where, config)))
             except ConfigError as error:
                 log.warning("the format %s is left out: %s", name, error)
         return tuple(formats)
 
+    def extensions(self, config: Config) -> tuple[Extension, ...]:
+        """Make every extension that `[plugins.NAME]` configures or that can do without; their hooks
+        are called from now on.
+
+        Raises `ConfigError` for a mistake in one of these tables, or one that is nobody's;
+        `PluginError` for the table of a broken plugin, and for two of one name.
+        """
+        found = self._offers(offers.EXTENSION)
+        self._check_tables(config, found)
+        made = []
+        for name, offered in found.items():
+            where = config.where(f"plugins.{name}")
+            try:
+                cls = _only(offers.EXTENSION, name, offered)
+            except PluginError as error:
+                raise PluginError(f"{where} {error}") from error
+            if not _is_active(name, cls, config):
+                continue
+            table = config.plugins.tables.get(name, {})
+            extension = cast(Extension, _instance(cls, table, where, where, config))
+            alone = offers.hook_callers()
+            hooks = offers.register(alone, extension, name)
+            self._hooked.append(_Hooked(name, offered[0][0].origin, alone, hooks))
+            self._all.register(extension, name=f"the extension {name}")
+            made.append(extension)
+        return tuple(made)
+
     def plugins(self, config: Config | None = None) -> list[Plugin]:
         """One row for each plugin, by name; with a configuration, which ones it selects."""
-        selected = {(kind, getattr(config, kind).use) for kind in offers.KINDS} if config else set()
+        selected = self._selected(config) if config else set()
         return [
             Plugin(
                 name=entry.name,
@@ -167,7 +206,7 @@ class Registry:
                 offers=tuple(f"{kind} {name}" for kind, name in entry.offers),
                 about=tuple(cls.about for cls in entry.offers.values()),
                 state=_state(entry, selected),
-                cause=str(entry.error) if entry.error else entry.remark,
+                cause=str(entry.error) if entry.error else _remarks(entry, config),
             )
             for entry in sorted(self._entries, key=lambda entry: (entry.name, entry.distribution))
         ]
@@ -180,20 +219,69 @@ class Registry:
         """
         return cast("User | None", self._all.hook.opus_authenticate(request=request))
 
-    @property
-    def observed(self) -> bool:
-        """Whether any plugin wants to hear of changes."""
-        return bool(self._all.hook.opus_job_phase_changed.get_hookimpls())
+    def observers(self) -> dict[str, Callable[[Change], None]]:
+        """All that hear of changes, by names that stay the same from one start to the next."""
+        found: dict[str, Callable[[Change], None]] = {}
+        for name, one in self._by_name():
+            if "opus_job_phase_changed" in one.hooks:
+                found[name] = _telling(one.alone)
+            for several in _answers(one, "opus_observers"):
+                if not isinstance(several, Mapping):
+                    log.error("plugin=%s opus_observers answered no mapping: %r", name, several)
+                    continue
+                found |= {f"{name}/{key}": function for key, function in several.items()}
+        return found
 
-    def notify(self, change: Change) -> None:
-        """Tell every plugin about a change; one that fails is logged and stops nobody."""
-        for entry in self._entries:
-            if entry.alone is None or "opus_job_phase_changed" not in entry.hooks:
+    def routes(self) -> dict[str, Routes]:
+        """What plugins answer below `/plugins/NAME`, by that name."""
+        found: dict[str, Routes] = {}
+        for name, one in self._by_name():
+            for answered in _answers(one, "opus_routes"):
+                if isinstance(answered, Routes):
+                    found[name] = answered
+                else:
+                    log.error("plugin=%s opus_routes answered no Routes: %r", name, answered)
+        return found
+
+    def _by_name(self) -> Iterator[tuple[str, _Hooked]]:
+        """Whose hooks are called, each under a name of its own."""
+        taken: set[str] = set()
+        for one in self._hooked:
+            name = one.name if one.name not in taken else f"{one.name} of {one.origin}"
+            taken.add(name)
+            yield name, one
+
+    def _selected(self, config: Config) -> set[tuple[str, str]]:
+        """Kind and name of all that the configuration uses."""
+        selected = {(kind, getattr(config, kind).use) for kind in offers.SELECTED}
+        for name, found in self._offers(offers.EXTENSION).items():
+            if any(_is_active(name, cls, config) for _, cls in found):
+                selected.add((offers.EXTENSION, name))
+        return selected
+
+    def _check_tables(self, config: Config, found: Collection[str]) -> None:
+        """Every table below [plugins] belongs to an extension, or to a plugin that is disabled."""
+        for table in config.plugins.tables:
+            if table in found:
                 continue
-            try:
-                entry.alone.hook.opus_job_phase_changed(change=change)
-            except Exception:
-                log.exception("plugin=%s failed on job=%s", entry.name, change.job_id)
+            where = config.where(f"plugins.{table}")
+            for entry in self._entries:
+                if entry.error and (
+                    entry.name == table or (offers.EXTENSION, table) in entry.claims
+                ):
+                    raise PluginError(
+                        f"{where} the plugin of {entry.origin} is broken: {entry.error}"
+                    ) from entry.error
+            if any(entry.disabled for entry in self._entries):
+                log.info("%s nothing that is loaded has these options", where)
+                continue
+            if any(entry.name == table for entry in self._entries):
+                raise ConfigError(f"{where} the plugin {table} has no options")
+            raise ConfigError(
+                f"{where} no installed plugin has an extension of that name; installed: "
+                f"{', '.join(sorted(found)) or 'none'}"
+                + (settings.nearest(table, found) or "; is its package installed?")
+            )
 
     def _admit(self, entry: _Entry, module: object) -> None:
         """Check a loaded plugin, take its hooks into use and ask it for its back ends."""
@@ -208,7 +296,7 @@ class Registry:
         except Exception as error:
             self._break(entry, f"it failed to register: {type(error).__name__}: {error}", error)
         else:
-            entry.alone = alone
+            self._hooked.append(_Hooked(entry.name, entry.origin, alone, entry.hooks))
             if not self._all.is_registered(module):  # two entries may name one module
                 self._all.register(module, name=f"{entry.name} of {entry.origin}")
 
@@ -253,7 +341,9 @@ class Registry:
             chosen = _only(kind, selection.use, found[selection.use])
         except PluginError as error:
             raise PluginError(f"{config.where(kind)} use = {selection.use!r}: {error}") from error
-        return _instance(kind, chosen, selection, config)
+        where = config.where(kind)
+        what = f"{where} use = {selection.use!r}:"
+        return _instance(chosen, selection.options, where, what, config)
 
     def _missing(self, kind: str, config: Config, installed: list[str]) -> PluginError:
         """Why nothing can be selected; the cause of a broken plugin is the cause of the error."""
@@ -286,24 +376,60 @@ def _only(kind: str, name: str, found: list[tuple[_Entry, type[Backend]]]) -> ty
     if len(found) > 1:
         origins = " and ".join(entry.origin for entry, _ in found)
         raise PluginError(
-            f"{origins} both offer a {kind} of the name {name}; uninstall one of them, or name "
+            f"{origins} both offer {_a(kind)} of the name {name}; uninstall one of them, or name "
             "its plugin in [plugins] disabled"
         )
     return found[0][1]
 
 
-def _instance(kind: str, cls: type[Backend], selection: Selection, config: Config) -> Backend:
-    where = config.where(kind)
+def _a(kind: str) -> str:
+    return f"{'an' if kind == offers.EXTENSION else 'a'} {kind}"
+
+
+def _instance(
+    cls: type[Backend], table: Mapping[str, Any], where: str, what: str, config: Config
+) -> Backend:
+    """`where` begins sentences about the table, `what` those about the class."""
     options = settings.fill(
-        cls.Options, selection.options, where=where, base=config.base, data_dir=config.data_dir
+        cls.Options, table, where=where, base=config.base, data_dir=config.data_dir
     )
     try:
         return cls(options)
     except Exception as error:
         raise PluginError(
-            f"{where} use = {selection.use!r}: {cls.__name__} cannot be made: "
-            f"{type(error).__name__}: {error}"
+            f"{what} {cls.__name__} cannot be made: {type(error).__name__}: {error}"
         ) from error
+
+
+def _is_active(name: str, cls: type[Backend], config: Config) -> bool:
+    """Whether an extension has all it needs to be made."""
+    return name in config.plugins.tables or not settings.required(cls.Options)
+
+
+def _remarks(entry: _Entry, config: Config | None) -> str:
+    remarks = [entry.remark] if entry.remark else []
+    for (kind, name), cls in entry.offers.items():
+        if config and kind == offers.EXTENSION and not _is_active(name, cls, config):
+            keys = ", ".join(settings.required(cls.Options))
+            remarks.append(f"not in use: [plugins.{name}] is absent, and it needs {keys}")
+    return "; ".join(remarks)
+
+
+def _telling(alone: pluggy.PluginManager) -> Callable[[Change], None]:
+    def tell(change: Change) -> None:
+        alone.hook.opus_job_phase_changed(change=change)
+
+    return tell
+
+
+def _answers(one: _Hooked, hook: str) -> list[Any]:
+    """What this plugin answers to a hook without arguments; one that fails stops nobody."""
+    try:
+        answers: list[Any] = getattr(one.alone.hook, hook)()
+    except Exception:
+        log.exception("plugin=%s of %s failed in %s", one.name, one.origin, hook)
+        return []
+    return answers
 
 
 def _state(entry: _Entry, selected: set[tuple[str, str]]) -> State:

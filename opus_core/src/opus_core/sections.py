@@ -320,7 +320,8 @@ class Auth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plugins:
-    """[plugins]: what is installed but not wanted; [plugins.NAME] belongs to the plugin NAME."""
+    """[plugins]: what is installed but not wanted; [plugins.NAME] has the options of the
+    extension NAME."""
 
     disabled: tuple[str, ...] = option(
         (), "Plugins that are not loaded, as `opus plugins` names them."

@@ -101,6 +101,12 @@ def read(
     return values
 
 
+def required(options_class: type[Any]) -> tuple[str, ...]:
+    """The keys without which `fill` makes no instance."""
+    fields = dataclasses.fields(options_class)
+    return tuple(one.name for one in fields if one.init and _default(one) is dataclasses.MISSING)
+
+
 def fault(options_class: object) -> str | None:
     """Why `fill` cannot make instances of this class; None if it can."""
     if not isinstance(options_class, type) or not dataclasses.is_dataclass(options_class):

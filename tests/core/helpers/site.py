@@ -77,7 +77,7 @@ class Site:
         *,
         manager: SmallManager | None = None,
         storage: WatchedStorage | None = None,
-        notify=None,
+        observers=(),
         changed: Callable[[str], None] = lambda job_id: None,
         **settings,
     ) -> Supervisor:
@@ -92,7 +92,7 @@ class Site:
             data_dir=self.data_dir,
             settings=replace(self.settings, **settings),
             changed=changed,
-            notify=notify,
+            observers=dict(observers),
         )
         self._supervisors.append(supervisor)
         supervisor.start()

@@ -80,6 +80,10 @@ def _installation(opus: Opus) -> Iterator[Finding]:
     for plugin in opus.registry.plugins(config):
         if plugin.state == "broken":
             yield Finding("warning", f"plugin {plugin.name}", plugin.cause)
+    for extension in opus.extensions:
+        yield Finding("ok", f"plugin {extension.name}", extension.about)
+        for sentence in extension.warnings():
+            yield Finding("warning", f"plugin {extension.name}", sentence)
     for kind in ("storage", "manager", "jdl"):
         backend = getattr(opus, kind)
         yield Finding("ok", kind, f"{backend.name}: {backend.about}")

@@ -5,6 +5,7 @@ uws output creation lists    the job tree      pages  what a browser gets at the
 sync changes                                   files  ranges and conditional requests
 definitions events vosi health api static             cors   pages of other sites
 services   pages about services elsewhere      application   what these and the client alone share
+mounted    what plugins answer
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from opus_core.routes import (
     definitions,
     editing,
     events,
+    mounted,
     output,
     publishing,
     services,
@@ -137,6 +139,13 @@ SERVICES: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]]
 """The same for pages about services elsewhere, where a site lists any."""
 
 
+MOUNTED: Final[tuple[tuple[str, str, Callable[..., bottle.HTTPResponse]], ...]] = tuple(
+    (method, f"{mounted.PREFIX}/<plugin>{rest}", mounted.answer)
+    for method in mounted.METHODS
+    for rest in ("", "/<rest:path>")
+)
+"""The same for what plugins answer, where any does."""
+
 _TAKEN: Final = {"name": sorted(TAKEN_NAMES), "job_id": ["sync"]}
 """What stands for something else where a route has a variable of that name."""
 
@@ -147,7 +156,8 @@ def make_app(parts: Parts) -> bottle.Bottle:
     for variable, words in _TAKEN.items():
         app.router.add_filter(variable, partial(_all_but, words))
     pages = (*PAGES, *(SERVICES if parts.services else ())) if parts.pages else ()
-    for method, rule, function in (*ROUTES, *pages):
+    of_plugins = MOUNTED if parts.mounted else ()
+    for method, rule, function in (*ROUTES, *pages, *of_plugins):
         if function in _ALL_HTML and not parts.pages:
             continue
         for variable in _TAKEN:

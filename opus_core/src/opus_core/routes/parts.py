@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -18,6 +18,7 @@ from opus_core.backends import Jdl, Storage
 from opus_core.definitions import Catalogue
 from opus_core.disk import Place
 from opus_core.elsewhere import Services
+from opus_core.extensions import Routes
 from opus_core.folder import Folders
 from opus_core.forms import FormLimits
 from opus_core.heavy import Turns
@@ -94,6 +95,7 @@ class Parts:
     services: Services = field(default_factory=Services)  # those of others that pages are for
     proxy: Proxy | None = None  # asks them; None: there are none
     jdls: tuple[Jdl, ...] = ()  # the formats that descriptions of theirs may be in
+    mounted: Mapping[str, Routes] = field(default_factory=dict)  # below /plugins/NAME
     title: str = "OPUS"
     version: str = __version__
     up_since: datetime = field(default_factory=jobs.now)

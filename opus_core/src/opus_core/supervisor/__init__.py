@@ -16,9 +16,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
+from types import MappingProxyType
 
 from opus_core import job as jobs
 from opus_core import lifecycle
@@ -51,6 +52,7 @@ _SWEEP_INTERVAL = 3600.0  # [s]
 _PENALTY = 10.0  # [s] a job that could not be attended to is left alone
 _EXPIRED = timedelta(days=30)  # that a token stays in the list after it has expired
 _ABANDONED = 300.0  # [s] between two looks at a job of a manager that is no longer configured
+_LAST_CHANGE = 30.0  # [s] that plugins have to come back from a change when this stops
 _AT_ONCE = 256  # jobs listed together
 _INPUTS_IN_LINE = 50  # jobs of one owner that wait for their inputs; more are listed later
 
@@ -68,7 +70,7 @@ class Supervisor:
         data_dir: DataDir,
         settings: Settings,
         changed: Callable[[str], None] = lambda job_id: None,
-        notify: Callable[[Change], None] | None = None,
+        observers: Mapping[str, Callable[[Change], None]] = MappingProxyType({}),
     ) -> None:
         self._changed = changed
         self._wake = threading.Event()
@@ -90,7 +92,9 @@ class Supervisor:
         self._fetcher = Fetcher(self._desk)
         self._outputs = Outputs(self._desk)
         self._reaper = Reaper(self._desk)
-        self._observer = Observer(storage, self._tenure, notify) if notify else None
+        self._observers = [
+            Observer(name, tell, storage, self._tenure) for name, tell in observers.items()
+        ]
         self._input_pool = Pool("opus-input", 8, self._wake.set, share=2, line=_INPUTS_IN_LINE)
         self._submit_pool = Pool("opus-submit", manager.parallel, self._wake.set)
         self._output_pool = Pool("opus-output", 1, self._wake.set)
@@ -122,8 +126,8 @@ class Supervisor:
             desk.say(f"manager {desk.manager.name}", HealthState.OK, sentence, jobs.now())
         self._tenure.start()
         self._poller.start()
-        if self._observer is not None:
-            self._observer.start()
+        for observer in self._observers:
+            observer.start()
         self._thread.start()
 
     def wake(self) -> None:
@@ -144,16 +148,17 @@ class Supervisor:
         self._inputs.finish()
         self._outputs.finish()
         self._poller.finish()
-        if self._observer is not None:
-            self._observer.finish()
+        for observer in self._observers:
+            observer.finish()
         self._tenure.finish()
         if self._thread.ident is not None:
             self._thread.join(timeout=30)
         for pool in self._pools:
             pool.stop()
         self._poller.join()
-        if self._observer is not None:
-            self._observer.join()
+        deadline = time.monotonic() + _LAST_CHANGE
+        for observer in self._observers:
+            observer.join(max(0.0, deadline - time.monotonic()))
         self._tenure.stop()
 
     def _saved(self, job_id: str) -> None:
