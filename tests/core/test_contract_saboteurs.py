@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from core.saboteurs.registry import saboteurs
-from opus_core.testing import AccountsContract, JdlContract, ManagerContract, StorageContract
+from opus_core.testing import (
+    AccountsContract,
+    AuthenticateContract,
+    JdlContract,
+    ManagerContract,
+    ObserverContract,
+    StorageContract,
+)
 
 CONTRACTS = {
     StorageContract: [
@@ -26,6 +33,8 @@ CONTRACTS = {
     ],
     AccountsContract: ["accounts"],
     JdlContract: ["jdls"],
+    AuthenticateContract: ["authenticators"],
+    ObserverContract: ["observers"],
     ManagerContract: [
         "managers",
         "managers_start",
@@ -39,6 +48,7 @@ MODULES = [module for modules in CONTRACTS.values() for module in modules]
 BATCHES = [
     ["storages", "pokes", "limits", "lists", "journals"],
     ["queues", "records", "faults", "accounts", "jdls"],
+    ["authenticators", "observers"],
     ["managers", "managers_start"],
     ["managers_status", "managers_reach"],
     ["managers_stop"],

@@ -40,10 +40,12 @@ def opus_register_extension() -> type[Extension] | list[type[Extension]]:  # typ
 
 @hookspec(firstresult=True)
 def opus_authenticate(request: RequestView) -> User | None:
-    """Say who is asking; called for each request that nothing else identified.
+    """Say who is asking; called for each request that nothing else identified, from several
+    threads at once.
 
-    The first answer counts. None: not mine to say. Raise `NotAuthenticated` for credentials
-    that are yours and wrong.
+    The first answer counts. None: not mine to say. Raises `NotAuthenticated` for credentials that
+    are its own and wrong, `Unavailable` if whoever knows them cannot be asked; both sentences may
+    be shown to anybody, and no credentials stand in them nor in the log.
     """
 
 

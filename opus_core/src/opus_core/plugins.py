@@ -187,12 +187,16 @@ class Registry:
                 continue
             table = config.plugins.tables.get(name, {})
             extension = cast(Extension, _instance(cls, table, where, where, config))
-            alone = offers.hook_callers()
-            hooks = offers.register(alone, extension, name)
-            self._hooked.append(_Hooked(name, offered[0][0].origin, alone, hooks))
-            self._all.register(extension, name=f"the extension {name}")
+            self.hook_in(extension, offered[0][0].origin)
             made.append(extension)
         return tuple(made)
+
+    def hook_in(self, extension: Extension, origin: str = "") -> None:
+        """Call the hooks of this extension from now on."""
+        alone = offers.hook_callers()
+        hooks = offers.register(alone, extension, extension.name)
+        self._hooked.append(_Hooked(extension.name, origin, alone, hooks))
+        self._all.register(extension, name=f"the extension {extension.name}")
 
     def plugins(self, config: Config | None = None) -> list[Plugin]:
         """One row for each plugin, by name; with a configuration, which ones it selects."""

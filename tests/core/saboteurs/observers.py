@@ -1,0 +1,176 @@
+"""Extensions that hear of changes, with one promise broken each."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import contextmanager
+
+import pytest
+
+from core.saboteurs.extensions import Diary, FileOptions, read
+from core.saboteurs.registry import breaks
+from opus_core import hookimpl
+from opus_core.errors import Unavailable
+from opus_core.testing import ObserverContract
+
+
+def fixtures(back_end):
+    """How a test class makes instances of a saboteur."""
+
+    @pytest.fixture
+    def make(self, tmp_path):
+        return lambda: back_end(FileOptions(file=tmp_path / "diary"))
+
+    @pytest.fixture
+    def heard(self, tmp_path):
+        return lambda: read(tmp_path / "diary")
+
+    @pytest.fixture
+    def unavailable(self, tmp_path):
+        return lambda: occupied(tmp_path / "diary")
+
+    return {"make": make, "heard": heard, "unavailable": unavailable}
+
+
+@contextmanager
+def occupied(file):
+    """A context in which a folder is in the place of the file."""
+    file.mkdir()
+    try:
+        yield
+    finally:
+        file.rmdir()
+
+
+class Saboteur(Diary):
+    """A diary, but for one thing."""
+
+
+@breaks(ObserverContract, "test_its_name_is_lower_case_letters_digits_and_underscores")
+class Misnamed(Saboteur):
+    name = "The Diary"
+
+
+@breaks(ObserverContract, "test_it_says_what_it_is_about_in_one_sentence")
+class Wordless(Saboteur):
+    about = "One line\nand another"
+
+
+@breaks(ObserverContract, "test_its_options_are_a_frozen_dataclass_of_plain_fields")
+class Optionless(Saboteur):
+    Options = dict
+
+
+@breaks(ObserverContract, "test_making_an_instance_opens_nothing")
+class OpensAtOnce(Saboteur):
+    def __init__(self, options):
+        super().__init__(options)
+        self.kept = open("/dev/null")
+
+    def close(self):
+        self.kept.close()
+
+
+@breaks(ObserverContract, "test_check_is_content_with_what_works", more="nothing is opened")
+class NeverContent(Saboteur):
+    def check(self):
+        raise Unavailable("never")
+
+
+@breaks(ObserverContract, "test_its_warnings_are_sentences")
+class WarnsInOneText(Saboteur):
+    def warnings(self):
+        return "all is lost"
+
+
+@breaks(ObserverContract, "test_close_is_safe_twice")
+class ClosesOnce(Saboteur):
+    closed = False
+
+    def close(self):
+        if self.closed:
+            raise RuntimeError("closed already")
+        self.closed = True
+
+
+@breaks(ObserverContract, "test_it_has_observers_of_the_same_names_in_every_process")
+class OfAnotherName(Saboteur):
+    def __init__(self, options):
+        super().__init__(options)
+        self.mine = uuid.uuid4().hex
+
+    @hookimpl
+    def opus_observers(self):
+        return {self.mine: lambda change: None}
+
+
+@breaks(
+    ObserverContract,
+    "test_a_whole_life_is_told_in_order",
+    more="each test that looks at a life sees it",
+)
+class HearsNoDeletion(Saboteur):
+    def write(self, change):
+        if change.new is not None:
+            super().write(change)
+
+
+@breaks(ObserverContract, "test_lives_of_several_jobs_are_told_apart")
+class FollowsOneJob(Saboteur):
+    job = None
+
+    def write(self, change):
+        self.job = self.job or change.job_id
+        if change.job_id == self.job:
+            super().write(change)
+
+
+@breaks(
+    ObserverContract,
+    "test_a_change_that_comes_again_is_no_error",
+    "test_what_cannot_be_told_is_unavailable_and_told_later",
+)
+class WantsEachOnce(Saboteur):
+    newest = None
+
+    def write(self, change):
+        if change == self.newest:
+            raise RuntimeError("told already")
+        self.newest = change
+        super().write(change)
+
+
+@breaks(
+    ObserverContract,
+    "test_a_job_that_is_gone_by_now_is_no_error",
+    "test_nothing_that_may_happen_to_a_job_is_an_error",
+)
+class LooksForTheJob(Saboteur):
+    def open(self, site):
+        self.storage = site.storage
+
+    def write(self, change):
+        self.storage.read(change.job_id, doomed=True)
+        super().write(change)
+
+
+@breaks(ObserverContract, "test_another_instance_goes_on")
+class EndsWithItsProcess(Saboteur):
+    def close(self):
+        self.options.file.unlink(missing_ok=True)
+
+
+@breaks(ObserverContract, "test_nothing_that_may_happen_to_a_job_is_an_error")
+class StumblesOverNames(Saboteur):
+    def write(self, change):
+        str(change.run_id).encode("ascii")
+        super().write(change)
+
+
+@breaks(ObserverContract, "test_what_cannot_be_told_is_unavailable_and_told_later")
+class Forgets(Saboteur):
+    def write(self, change):
+        try:
+            super().write(change)
+        except Unavailable:
+            return
