@@ -1,4 +1,5 @@
-"""Renew the tables of settings in the pages, which are made from the dataclasses of the settings.
+"""Renew what is made from the sources: the tables of settings in the pages, and the reference for
+authors of plugins (`docs/reference.py`).
 
     .tox/docs/bin/python docs/generate.py
 
@@ -128,6 +129,10 @@ def shown(page: str) -> list[str]:
 
 
 if __name__ == "__main__":
+    import reference  # which lies beside this file
+
     for page in PAGES:
         page.write_text(renewed(page.read_text()))
         print(f"{page} is up to date")
+    reference.PAGE.write_text(reference.page())
+    print(f"{reference.PAGE} is up to date")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -23,8 +23,18 @@ class Block:
     @property
     def file(self) -> str | None:
         """The file that the page has its reader make of this, said by a comment before it."""
-        found = re.fullmatch(r"<!-- file: (\S+) -->", self.before)
+        found = re.fullmatch(r"<!-- (?:file|append): (\S+) -->", self.before)
         return found[1] if found else None
+
+    @property
+    def appended(self) -> bool:
+        """It goes to the end of that file, behind an empty line."""
+        return self.before.startswith("<!-- append: ")
+
+    @property
+    def output(self) -> bool:
+        """It shows what the block of bash before it prints."""
+        return self.language == "text" and self.before == "a block of bash"
 
 
 def blocks(page: Path) -> Iterator[Block]:
@@ -40,6 +50,16 @@ def blocks(page: Path) -> Iterator[Block]:
         else:
             start, language, lines = number, line.strip().strip("`"), []
     assert not start, f"{page.name}: the block of line {start} does not end"
+
+
+def files(page: Path) -> dict[str, Block]:
+    """The last block of each file that a page has its reader make, with all of its text."""
+    found: dict[str, Block] = {}
+    for block in blocks(page):
+        if block.file is not None:
+            before = f"{found[block.file].text}\n" if block.appended else ""
+            found[block.file] = replace(block, text=before + block.text)
+    return found
 
 
 def matches(printed: str, said: str) -> bool:

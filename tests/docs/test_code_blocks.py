@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from docs.blocks import CHECKOUT, PAGES, blocks
+from docs.blocks import CHECKOUT, PAGES, blocks, files
 
 
 def is_shell(text: str) -> None:
@@ -35,7 +35,7 @@ CHECKS = {
 BLOCKS = [
     pytest.param(block.language, block.text, id=f"{page.relative_to(CHECKOUT)}:{block.line}")
     for page in PAGES
-    for block in blocks(page)
+    for block in (*(one for one in blocks(page) if one.file is None), *files(page).values())
 ]
 
 

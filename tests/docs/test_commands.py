@@ -43,7 +43,7 @@ def commands(page: Path) -> list[tuple[int, str, str | None]]:
     for block in blocks(page):
         if block.language == "bash" and block.file is None:
             found.append((block.line, block.text, None))
-        elif block.language == "text" and block.before == "a block of bash" and found:
+        elif block.output:
             found[-1] = (*found[-1][:2], block.text)
     return found
 

@@ -1,8 +1,9 @@
-"""The page for authors of plugins: its plugin is found and told, its contract runs, its causes are
-those that `opus plugins` gives."""
+"""The pages for authors of plugins: their plugins are found and told, a contract runs, causes are those
+that `opus plugins` gives, and the reference is that of the sources."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -13,18 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from docs.blocks import DOCS, blocks, matches
-from opus_core import hookspecs
+from docs.blocks import DOCS, blocks, files, matches
+from opus_core import hookspecs, skeleton, testing
 from opus_core.backends import Manager
 from servers import describe_ledger, eventually, site
 
-PAGE = DOCS / "plugins.md"
+PAGE = DOCS / "plugins" / "index.md"
 BLOCKS = list(blocks(PAGE))
+TESTING = DOCS / "plugins" / "testing.md"
 
 
-def file(name: str) -> str:
-    [block] = [block for block in BLOCKS if block.file == name]
-    return block.text
+def file(name: str, page: Path = PAGE) -> str:
+    return files(page)[name].text
 
 
 def install(folder: Path, name: str, source: str) -> None:
@@ -67,7 +68,7 @@ def test_every_method_that_a_manager_must_have_is_listed():
 
 
 def test_the_whole_plugin_hears_of_a_job(tmp_path, monkeypatch):
-    [project] = [tomllib.loads(block.text) for block in BLOCKS if block.language == "toml"]
+    project, _ = [tomllib.loads(block.text) for block in BLOCKS if block.language == "toml"]
     install(tmp_path, *project["project"]["entry-points"]["opus"], file("diary.py"))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with site(tmp_path / "site") as one:
@@ -83,6 +84,40 @@ def test_the_whole_plugin_hears_of_a_job(tmp_path, monkeypatch):
         eventually(lambda: f"{job_id} COMPLETED deleted\n" in diary.read_text())
 
 
+def test_the_extension_rings_for_the_phase_of_its_table(tmp_path, monkeypatch):
+    install(tmp_path, "bell", file("bell.py"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    _, table = [block.text for block in BLOCKS if block.language == "toml"]
+    with site(tmp_path / "site") as one:
+        one.configure(**{"plugins.bell": table.partition("]\n")[2]})
+        describe_ledger(one)
+        one.serve()
+        ledger = str(tmp_path / "ledger")
+        one.wait(one.create("ledger", {"ledger": ledger}))
+        failed = one.create("ledger", {"ledger": ledger, "code": "1"}).rpartition("/")[2]
+        bell = one.folder / "data" / "bell.txt"
+        eventually(lambda: bell.exists() and bell.read_text() == f"ding {failed}\n")
+
+
+def test_every_kind_that_can_be_begun_is_named():
+    [named] = re.findall(r"with KIND one of (.*?):", PAGE.read_text(), re.DOTALL)
+    assert re.findall(r"`(\w+)`", named) == list(skeleton.KINDS)
+
+
+def test_every_contract_is_listed():
+    listed = re.findall(r"^\| `(\w+Contract)` \|", TESTING.read_text(), re.MULTILINE)
+    assert sorted(listed) == [name for name in testing.__all__ if name.endswith("Contract")]
+
+
+def test_the_reference_is_that_of_the_sources():
+    command = f"{sys.executable} {DOCS / 'generate.py'}"
+    spec = importlib.util.spec_from_file_location("reference", DOCS / "reference.py")
+    reference = importlib.util.module_from_spec(spec)
+    sys.modules["reference"] = reference  # dataclasses look there
+    spec.loader.exec_module(reference)
+    assert reference.PAGE.read_text() == reference.page(), f"renew it by: {command}"
+
+
 def test_opus_plugins_prints_what_the_page_shows(tmp_path):
     install(tmp_path, "diary", file("diary.py"))
     [printed] = [block.text for block in BLOCKS if block.language == "text"]
@@ -92,7 +127,7 @@ def test_opus_plugins_prints_what_the_page_shows(tmp_path):
 
 
 def test_the_contract_runs_as_printed(tmp_path):
-    (tmp_path / "test_wadl.py").write_text(file("test_wadl.py"))
+    (tmp_path / "test_wadl.py").write_text(file("test_wadl.py", TESTING))
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-k", "its_ or recognises", str(tmp_path)],
         cwd=tmp_path,

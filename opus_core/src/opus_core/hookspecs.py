@@ -43,9 +43,9 @@ def opus_authenticate(request: RequestView) -> User | None:
     """Say who is asking; called for each request that nothing else identified, from several
     threads at once.
 
-    The first answer counts. None: not mine to say. Raises `NotAuthenticated` for credentials that
-    are its own and wrong, `Unavailable` if whoever knows them cannot be asked; both sentences may
-    be shown to anybody, and no credentials stand in them nor in the log.
+    The first answer counts. None: not mine to say. Raises `NotAuthenticated` for credentials
+    that are its own and wrong, `Unavailable` if whoever knows them cannot be asked; both
+    sentences may be shown to anybody, and no credentials stand in them nor in the log.
     """
 
 

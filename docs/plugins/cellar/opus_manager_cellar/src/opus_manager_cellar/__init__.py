@@ -1,0 +1,1 @@
+"""Jobs of OPUS are run by cellar."""

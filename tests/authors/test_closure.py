@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+from closure import OURS, TOOLS, closure, installed
+
+FOR_BUILDING = ("hatchling", "pytest-xdist", "ruff", "mypy")
+
+
+def test_what_is_installed_is_what_is_declared():
+    assert installed() == closure(*OURS, *TOOLS, *FOR_BUILDING)
