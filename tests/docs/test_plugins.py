@@ -1,5 +1,5 @@
-"""The pages for authors of plugins: their plugins are found and told, a contract runs, causes are those
-that `opus plugins` gives, and the reference is that of the sources."""
+"""The pages for authors of plugins: their plugins are found and told, a contract runs, causes are
+those that `opus plugins` gives, and the reference is that of the sources."""
 
 from __future__ import annotations
 
