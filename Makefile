@@ -15,7 +15,7 @@ export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve init test bench soak clean
+.PHONY: help demo serve init test bench soak release clean
 
 help: ## say what there is to do
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -48,8 +48,19 @@ soak: .venv/stamp .venv-test/stamp ## hours of load and killing; SOAK="--seconds
 	OPUS_SOAK=1 .venv-test/bin/tox run -e security || failed=1; \
 	exit $$failed
 
+# Each wheel is built from its sdist, so that what an sdist lacks shows here.
+release: .venv/stamp ## build the wheel and the sdist of every distribution into dist
+	@.venv/bin/python -c 'import build, hatchling' 2>/dev/null || \
+		.venv/bin/python -m pip install -q 'build>=1.2' 'hatchling>=1.27'
+	@rm -rf dist
+	@for part in $(PARTS); do \
+		.venv/bin/python -m build --no-isolation --outdir dist "$$part" >dist.log 2>&1 || \
+			{ cat dist.log; exit 1; }; \
+	done; rm dist.log
+	@ls dist
+
 clean: ## remove the environments and caches; opus-data stays
-	rm -rf .venv .venv-test .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis dist */dist plugins/*/dist
+	rm -rf .venv .venv-test .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis dist dist.log */dist plugins/*/dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian keeps ensurepip, without which there is no pip in a venv, in a package of its own.

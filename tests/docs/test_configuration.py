@@ -6,7 +6,6 @@ import ast
 import configparser
 import dataclasses
 import importlib.util
-import re
 import sys
 from types import ModuleType
 

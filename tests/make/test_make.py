@@ -97,6 +97,24 @@ def test_a_site_is_set_up_for_the_user_of_the_web_server(installed):
 
 
 @pytest.mark.timeout(INSTALLING + 60)
+def test_a_release_is_a_wheel_and_an_sdist_of_every_distribution(installed):
+    folder, _ = installed
+    done = make(folder, "release", seconds=INSTALLING)
+    assert done.returncode == 0, done.stdout + done.stderr
+    parts = [one.parent for one in (*folder.glob("*/pyproject.toml"), *folder.glob("plugins/*/*"))]
+    names = {one.name for one in parts if (one / "pyproject.toml").exists()}
+    assert names
+    found = sorted(one.name for one in (folder / "dist").iterdir())
+    versions = {
+        re.fullmatch(r"\w+-([\d.]+)(?:-py3-none-any\.whl|\.tar\.gz)", one)[1] for one in found
+    }
+    [version] = versions
+    endings = (f"-{version}-py3-none-any.whl", f"-{version}.tar.gz")
+    assert found == sorted(f"{name}{ending}" for name in names for ending in endings)
+    assert done.stdout.split() == found
+
+
+@pytest.mark.timeout(INSTALLING + 60)
 def test_a_user_that_there_is_not_is_a_sentence(installed):
     folder, _ = installed
     done = make(folder, "init", "WWWUSER=no such user")
