@@ -84,10 +84,11 @@ function matches({ jobId, runId, ownerId, phase, creationTime }, { phases, after
   return !text || jobId.toLowerCase().startsWith(text) || (runId ?? "").toLowerCase().includes(text);
 }
 
-/** In that order; as they came, where a service says nothing that would tell. */
+/** In that order, and within equals by id: a service may tell of those as it likes each time. */
 function ordered(jobs, sort) {
   const [, minus, word] = /^(-?)(.*)$/.exec(sort.toLowerCase());
   const key = ORDERS[word] ?? ORDERS.created;
-  const compare = (a, b) => (key(a) < key(b) ? -1 : Number(key(a) > key(b)));
+  const by = (which, a, b) => (which(a) < which(b) ? -1 : Number(which(a) > which(b)));
+  const compare = (a, b) => by(key, a, b) || by((job) => job.jobId, a, b);
   return jobs.slice().sort((a, b) => (minus ? compare(b, a) : compare(a, b)));
 }
