@@ -18,6 +18,7 @@ from opus_core.remote import RemoteJob, Service, safe_name
 EXIT_CODES: Final = {Phase.COMPLETED: 0, Phase.ERROR: 1, Phase.ABORTED: 3, Phase.ARCHIVED: 3}
 _WAIT: Final = 1  # [s]: progress is not a change of phase, so a longer WAIT would not show it
 _LEAST_PAUSE: Final = 0.2  # [s] between two questions to a server that does not block
+_FRESH: Final = 3.0  # [s] for which a job that runs is asked so often, or a short one shows nothing
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -129,12 +130,13 @@ def run_job(
 
 def _follow(service: Service, url: str, say: _Teller) -> tuple[RemoteJob, str]:
     phase: Phase | None = None
-    log = b""
+    since, log = 0.0, b""
     while True:
         asked = time.monotonic()
-        job = service.read(url, wait=_WAIT, phase=phase)
+        fresh = phase is Phase.EXECUTING and asked - since < _FRESH
+        job = service.read(url, wait=0 if fresh else _WAIT, phase=phase)
         if job.phase is not phase:
-            phase = job.phase
+            phase, since = job.phase, asked
             say.phase(phase)
         if phase in (Phase.QUEUED, Phase.HELD):
             say.detail(job.info.get("waiting", ""))
