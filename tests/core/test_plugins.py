@@ -567,6 +567,13 @@ def test_the_methods_of_an_extension_are_hooks_and_know_its_options():
     assert found.authenticate(REQUEST) == User(name="d")
 
 
+def test_an_extension_may_have_the_name_of_its_plugin():
+    found = registry(bell=offering(Bell, kind="extension"))
+    found.extensions(with_tables())
+
+    assert list(found.observers()) == ["bell"]
+
+
 def test_an_extension_is_made_if_it_has_a_table_or_needs_none():
     def made(**tables):
         found = registry(tower=offering(Bell, Gate, kind="extension"))

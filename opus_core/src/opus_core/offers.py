@@ -33,6 +33,9 @@ _TEXTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 GROUP: Final = "opus"
 """The group of entry points, and what pluggy calls the project."""
 
+REGISTER: Final = "opus_register_"
+"""What the hooks begin with that offer back ends."""
+
 
 def hook_callers() -> pluggy.PluginManager:
     """A manager that knows every hook and no plugin."""
@@ -76,7 +79,7 @@ def implemented(alone: pluggy.PluginManager, module: object, name: str) -> tuple
 def back_ends(alone: pluggy.PluginManager) -> Iterator[tuple[str, object]]:
     """What the plugin offers, unchecked, with the kind it offers that as."""
     for kind in KINDS:
-        for result in getattr(alone.hook, f"opus_register_{kind}")():
+        for result in getattr(alone.hook, f"{REGISTER}{kind}")():
             for offered in result if isinstance(result, (list, tuple)) else (result,):
                 yield kind, offered
 
@@ -115,7 +118,7 @@ def _check_hooks(extension: type[Extension]) -> None:
         hooks = implemented(hook_callers(), extension, title)
     except PluginError as error:
         raise PluginError(f"{title}: {error.sentence}") from error
-    if early := [hook for hook in hooks if hook.startswith("opus_register_")]:
+    if early := [hook for hook in hooks if hook.startswith(REGISTER)]:
         raise PluginError(f"{title}.{early[0]} must be a function of the module, not a method")
     if not hooks:
         raise PluginError(f"{title} implements no hook; mark its methods with @opus_core.hookimpl")

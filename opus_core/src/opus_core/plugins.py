@@ -300,7 +300,9 @@ class Registry:
         except Exception as error:
             self._break(entry, f"it failed to register: {type(error).__name__}: {error}", error)
         else:
-            self._hooked.append(_Hooked(entry.name, entry.origin, alone, entry.hooks))
+            # What only offers is called no more, and leaves its name to its extension.
+            if not all(hook.startswith(offers.REGISTER) for hook in entry.hooks):
+                self._hooked.append(_Hooked(entry.name, entry.origin, alone, entry.hooks))
             if not self._all.is_registered(module):  # two entries may name one module
                 self._all.register(module, name=f"{entry.name} of {entry.origin}")
 
