@@ -22,7 +22,7 @@ OURS = (
     "opus-jdl-wadl",
 )
 # Every distribution of ours.
-EVERY = (*OURS, "opus-storage-postgresql", "opus-jdl-votable")
+EVERY = (*OURS, "opus-storage-postgresql", "opus-jdl-votable", "opus-metrics")
 # What makers of environments put into them on their own account.
 SEEDS = {"pip", "setuptools", "wheel"}
 

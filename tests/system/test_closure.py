@@ -10,6 +10,7 @@ OPUS = (
     "opus-manager-local",
     "opus-jdl-wadl",
     "opus-jdl-votable",
+    "opus-metrics",
 )
 
 
