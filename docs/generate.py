@@ -20,12 +20,14 @@ from typing import Any, Final
 from opus_core.config import Config, Selection
 from opus_manager_local.options import LocalOptions
 from opus_manager_slurm.options import SlurmOptions
+from opus_metrics.options import MetricsOptions
 from opus_storage_postgresql.options import PostgreSQLOptions
 from opus_storage_sqlite.storage import SQLiteOptions
 
 _DOCS: Final = Path(__file__).parent
 PAGES: Final = (
     _DOCS / "configuration.md",
+    _DOCS / "admin" / "monitoring.md",
     _DOCS / "admin" / "postgresql.md",
     _DOCS / "admin" / "slurm.md",
 )
@@ -34,6 +36,7 @@ _BACK_ENDS: Final = {"storage": SQLiteOptions, "manager": LocalOptions}
 _OTHERS: Final = {  # that are not in use by default
     "manager: slurm": SlurmOptions,
     "storage: postgresql": PostgreSQLOptions,
+    "plugins.metrics": MetricsOptions,
 }
 _BEGIN: Final = re.compile(r"<!-- keys: (?P<table>.*?) -->\n")
 _END: Final = "<!-- end -->\n"

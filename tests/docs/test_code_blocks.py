@@ -29,6 +29,7 @@ CHECKS = {
     "text": str,  # pictures, output: nothing to check
     "toml": tomllib.loads,
     "xml": ElementTree.fromstring,
+    "yaml": str,  # for Prometheus: tests/metrics reads it
 }
 
 
