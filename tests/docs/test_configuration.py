@@ -59,6 +59,8 @@ def test_its_examples_are_legal_to_the_last_key(block, tmp_path):
     registry.discover()
     for opened in (registry.storage(config), registry.manager(config), registry.jdl(config)):
         opened.close()
+    for extension in registry.extensions(config):
+        extension.close()
 
 
 def read_somewhere() -> set[str]:
