@@ -540,3 +540,8 @@ def test_behind_a_proxy_nobody_is_let_in_unknown_by_default(tmp_path):
     assert not load(file).anonymous_list
     file.write_text('base_url = "http://localhost:8080"\n')
     assert load(file).anonymous
+
+
+@pytest.mark.parametrize("word", ["ERORR", "erorr", "Errro"])
+def test_what_is_near_is_found_in_whatever_case_both_are_written(word):
+    assert settings.nearest(word, ("COMPLETED", "ERROR")) == "; did you mean ERROR?"

@@ -125,9 +125,10 @@ def fault(options_class: object) -> str | None:
 
 
 def nearest(word: str, legal: Iterable[str]) -> str:
-    """`; did you mean X?`, or nothing where nothing is near."""
-    near = difflib.get_close_matches(word.lower(), sorted(legal), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else ""
+    """`; did you mean X?`, or nothing where nothing is near, whatever the case of both."""
+    spelt = {one.lower(): one for one in legal}
+    near = difflib.get_close_matches(word.lower(), sorted(spelt), n=1, cutoff=0.6)
+    return f"; did you mean {spelt[near[0]]}?" if near else ""
 
 
 def choice(word: str, legal: Collection[str]) -> str:
