@@ -1,7 +1,7 @@
-"""Connect to where an input is fetched from: to the very address that was checked, in time.
+"""Connect to another server: to the very address that was checked, and in time.
 
-Whoever waits here, for a name, a connection or the next byte, looks now and then whether anybody
-still wants it.
+Inputs are fetched so, and plugins that tell others may connect so. Whoever waits here, for a name,
+a connection or the next byte, looks now and then whether anybody still wants it.
 """
 
 from __future__ import annotations
@@ -80,23 +80,51 @@ def connect(
     Raises `NotAllowed` if there is none, `Unavailable`, and `OSError`, of which `TimeoutError`.
     """
     host = host_of(parts)
-    secure = parts.scheme == "https"
-    port = parts.port or (443 if secure else 80)
+    if parts.scheme == "https":
+        context = trusting(patience)
+        port = parts.port or http.client.HTTPS_PORT
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            host, port, context=context
+        )
+    else:
+        context, port = None, parts.port or http.client.HTTP_PORT
+        connection = http.client.HTTPConnection(host, port)
+    connection.sock = reach(host, port, hosts, look_up, patience, context)
+    return connection
+
+
+def reach(
+    host: str,
+    port: int,
+    hosts: Hosts,
+    look_up: Lookup,
+    patience: Patience,
+    context: ssl.SSLContext | None = None,
+) -> socket.socket:
+    """The same as a socket, for other protocols than HTTP; with a context (`trusting`) in TLS."""
     every = _looked_up(look_up, host, port, patience)
     permitted = [address for address in every if hosts.permits(host, address)]
     if not permitted:
         # The address stays in the log: it may tell of a network that is nobody else's business.
         log.warning("host=%r refused: it leads to %s", host, ", ".join(every) or "no address")
         raise NotAllowed(
-            f"{shown(parts.geturl())} cannot be fetched: its host is at no address that this"
-            " server may connect to; download it and upload it"
+            f"nothing can be fetched from {shown(host)}: it is at no address that this server may"
+            " connect to; download the file and upload it"
         )
     for address in permitted[:-1]:
         try:
-            return _connected(host, address, port, secure, patience)
+            return _connected(host, address, port, patience, context)
         except OSError as error:
             log.info("host=%r address=%s did not answer: %s", host, address, error)
-    return _connected(host, permitted[-1], port, secure, patience)
+    return _connected(host, permitted[-1], port, patience, context)
+
+
+def trusting(patience: Patience) -> ssl.SSLContext:
+    """What a server has to prove itself by (the certificates that the system trusts), and which
+    makes sockets that keep to the time."""
+    context = ssl.create_default_context()
+    context.sslsocket_class = type("Timed", (_TimedTLS,), {"patience": patience})
+    return context
 
 
 def _looked_up(look_up: Lookup, host: str, port: int, patience: Patience) -> list[str]:
@@ -159,26 +187,18 @@ class _TimedTLS(ssl.SSLSocket):
 
 
 def _connected(
-    host: str, address: str, port: int, secure: bool, patience: Patience
-) -> http.client.HTTPConnection:
+    host: str, address: str, port: int, patience: Patience, context: ssl.SSLContext | None
+) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     plain = _Timed(family, socket.SOCK_STREAM)
     plain.patience = patience
     try:
         plain.settimeout(patience.left())
         plain.connect((address, port))
-        if not secure:
-            connection = http.client.HTTPConnection(host, port)
-            connection.sock = plain
-            return connection
-        context = ssl.create_default_context()
-        context.sslsocket_class = _TimedTLS
+        if context is None:
+            return plain
         plain.settimeout(patience.left())
-        tls: Any = context.wrap_socket(plain, server_hostname=host)
+        return context.wrap_socket(plain, server_hostname=host)
     except BaseException:
         plain.close()
         raise
-    tls.patience = patience
-    connection = http.client.HTTPSConnection(host, port, context=context)
-    connection.sock = tls
-    return connection
