@@ -6,7 +6,7 @@ PYTHON ?= python3
 TOX ?= "tox>=4.25" "tox-uv>=1.30"
 
 PARTS := opus_core opus_storage_sqlite opus_manager_slurm opus_jdl_wadl plugins/opus_manager_local \
-	plugins/opus_storage_postgresql plugins/opus_jdl_votable plugins/opus_metrics
+	plugins/opus_storage_postgresql plugins/opus_jdl_votable plugins/opus_metrics plugins/opus_notify
 PYPROJECTS := pyproject.toml $(PARTS:%=%/pyproject.toml)
 
 # What would let a Python here import or install from elsewhere.

@@ -22,7 +22,13 @@ OURS = (
     "opus-jdl-wadl",
 )
 # Every distribution of ours.
-EVERY = (*OURS, "opus-storage-postgresql", "opus-jdl-votable", "opus-metrics")
+EVERY = (
+    *OURS,
+    "opus-storage-postgresql",
+    "opus-jdl-votable",
+    "opus-metrics",
+    "opus-notify",
+)
 # What makers of environments put into them on their own account.
 SEEDS = {"pip", "setuptools", "wheel"}
 

@@ -11,6 +11,7 @@ OPUS = (
     "opus-jdl-wadl",
     "opus-jdl-votable",
     "opus-metrics",
+    "opus-notify",
 )
 
 

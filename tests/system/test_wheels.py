@@ -89,6 +89,7 @@ def test_there_is_an_entry_point_for_every_back_end():
         "wadl",
         "votable",
         "metrics",
+        "notify",
     }
 
 

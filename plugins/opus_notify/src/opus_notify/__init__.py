@@ -1,0 +1,1 @@
+"""Tells people and programs of jobs: e-mail and webhooks, from the journal, at least once."""
