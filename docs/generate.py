@@ -21,6 +21,7 @@ from opus_core.config import Config, Selection
 from opus_manager_local.options import LocalOptions
 from opus_manager_slurm.options import SlurmOptions
 from opus_metrics.options import MetricsOptions
+from opus_notify.options import NotifyOptions
 from opus_storage_postgresql.options import PostgreSQLOptions
 from opus_storage_sqlite.storage import SQLiteOptions
 
@@ -28,12 +29,15 @@ _DOCS: Final = Path(__file__).parent
 PAGES: Final = (
     _DOCS / "configuration.md",
     _DOCS / "admin" / "monitoring.md",
+    _DOCS / "admin" / "notifications.md",
     _DOCS / "admin" / "postgresql.md",
     _DOCS / "admin" / "slurm.md",
+    _DOCS.parent / "plugins" / "opus_notify" / "README.md",
 )
 
 _BACK_ENDS: Final = {"storage": SQLiteOptions, "manager": LocalOptions}
-_OTHERS: Final = {  # that are not in use by default
+_OTHERS: Final = {  # that are not in use by default, and extensions
+    "plugins.notify": NotifyOptions,
     "manager: slurm": SlurmOptions,
     "storage: postgresql": PostgreSQLOptions,
     "plugins.metrics": MetricsOptions,

@@ -41,9 +41,9 @@ def test_its_tables_are_those_of_the_dataclasses(page):
     assert text == GENERATE.renewed(text), f"{page.name} is out of date; renew it by: {command}"
 
 
-def test_every_table_stands_in_one_of_the_pages():
+def test_every_table_stands_in_a_page():
     shown = [name for page in GENERATE.PAGES for name in GENERATE.shown(page.read_text())]
-    assert sorted(shown) == sorted(GENERATE.tables())
+    assert set(shown) == set(GENERATE.tables())
 
 
 def test_a_changed_line_of_a_table_is_noticed():
@@ -57,7 +57,8 @@ def test_its_examples_are_legal_to_the_last_key(block, tmp_path):
     config = load(tmp_path / "opus.toml")
     registry = Registry()
     registry.discover()
-    for opened in (registry.storage(config), registry.manager(config), registry.jdl(config)):
+    backends = (registry.storage(config), registry.manager(config), registry.jdl(config))
+    for opened in (*backends, *registry.extensions(config)):
         opened.close()
     for extension in registry.extensions(config):
         extension.close()
