@@ -225,9 +225,9 @@ def test_a_mailbox_that_is_put_off_is_tried_again_and_nobody_hears_twice(target,
     change = a_change()
     mails = target(box, mail_to=["owner", "grey@example.org", "admin@example.org"])
 
-    assert put_off(mails, change) == "1 mailboxes of 3 take no e-mail now"
+    assert put_off(mails, change) == "no e-mail is taken now for 1 of 3 addresses"
     assert recipients(box) == ["ann@example.org", "admin@example.org"]
-    assert put_off(mails, change) == "1 mailboxes of 1 take no e-mail now"
+    assert put_off(mails, change) == "no e-mail is taken now for 1 of 1 addresses"
     mails.tell(change)
     assert recipients(box) == ["ann@example.org", "admin@example.org", "grey@example.org"]
 

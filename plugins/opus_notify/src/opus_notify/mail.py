@@ -75,7 +75,7 @@ class Mail:
                 else:
                     put_off.append(address)
         if put_off:
-            raise Unavailable(f"{len(put_off)} mailboxes of {len(left)} take no e-mail now")
+            raise Unavailable(f"no e-mail is taken now for {len(put_off)} of {len(left)} addresses")
 
     def _recipients(self, change: Change) -> list[str]:
         """The addresses, each once."""
