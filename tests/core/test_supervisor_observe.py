@@ -108,6 +108,45 @@ def test_health_says_who_cannot_be_told_and_that_it_is_over(site: Site) -> None:
     assert hearer.knows_all(site)
 
 
+def test_health_waits_for_nobody_that_there_is_no_more(site: Site) -> None:
+    hearer = Hearer()
+    hearer.refuse = [Unavailable("the bell is broken", retry_after=60)]
+    supervisor = site.supervisor(observers={"one": hearer})
+    begun(site, "one")
+    site.job(run=False)
+    eventually(lambda: "plugin one" in site.storage.health(), "health says that it waits")
+    supervisor.stop()
+    site.supervisor()
+    told = site.storage.health()["plugin one"]
+    assert told.state is HealthState.OK
+    assert told.sentence == "it is not installed any more, or not in use"
+
+
+def test_what_was_told_a_while_ago_is_not_told_again_after_a_crash(site: Site, monkeypatch) -> None:
+    """A long batch is remembered while it is told."""
+    entered, gate, hearer = threading.Event(), threading.Event(), Hearer()
+    monkeypatch.setattr("opus_core.supervisor.observe._REPEATED", 0.0)
+
+    def slow(change) -> None:
+        hearer(change)
+        if len(hearer.heard) == 3:
+            entered.set()
+            gate.wait(60)
+
+    before = site.supervisor(observers={"one": slow})
+    begun(site, "one")
+    before.stop()
+    for _ in range(5):
+        site.job(run=False)
+    site.supervisor(observers={"one": slow})
+    try:
+        assert entered.wait(20)
+        [mark] = [one for one in site.storage.records("observed") if one.key == "one"]
+        assert mark.data["seq"] == hearer.heard[1][0]
+    finally:
+        gate.set()
+
+
 def test_a_mistake_of_a_plugin_costs_it_that_change_alone(site: Site, caplog) -> None:
     hearer = Hearer()
     site.supervisor(observers={"one": hearer})

@@ -60,8 +60,6 @@ def test_its_examples_are_legal_to_the_last_key(block, tmp_path):
     backends = (registry.storage(config), registry.manager(config), registry.jdl(config))
     for opened in (*backends, *registry.extensions(config)):
         opened.close()
-    for extension in registry.extensions(config):
-        extension.close()
 
 
 def read_somewhere() -> set[str]:

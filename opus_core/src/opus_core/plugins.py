@@ -80,7 +80,7 @@ class _Hooked:
     """A module or an extension whose hooks are called, by itself."""
 
     name: str
-    origin: str
+    distribution: str
     alone: pluggy.PluginManager
     hooks: tuple[str, ...]
 
@@ -187,15 +187,15 @@ class Registry:
                 continue
             table = config.plugins.tables.get(name, {})
             extension = cast(Extension, _instance(cls, table, where, where, config))
-            self.hook_in(extension, offered[0][0].origin)
+            self.hook_in(extension, offered[0][0].distribution)
             made.append(extension)
         return tuple(made)
 
-    def hook_in(self, extension: Extension, origin: str = "") -> None:
+    def hook_in(self, extension: Extension, distribution: str = "") -> None:
         """Call the hooks of this extension from now on."""
         alone = offers.hook_callers()
         hooks = offers.register(alone, extension, extension.name)
-        self._hooked.append(_Hooked(extension.name, origin, alone, hooks))
+        self._hooked.append(_Hooked(extension.name, distribution, alone, hooks))
         self._all.register(extension, name=f"the extension {extension.name}")
 
     def plugins(self, config: Config | None = None) -> list[Plugin]:
@@ -251,7 +251,8 @@ class Registry:
         """Whose hooks are called, each under a name of its own."""
         taken: set[str] = set()
         for one in self._hooked:
-            name = one.name if one.name not in taken else f"{one.name} of {one.origin}"
+            # Without its version: the storage remembers by this name how far an observer has come.
+            name = one.name if one.name not in taken else f"{one.name} of {one.distribution}"
             taken.add(name)
             yield name, one
 
@@ -302,7 +303,7 @@ class Registry:
         else:
             # What only offers is called no more, and leaves its name to its extension.
             if not all(hook.startswith(offers.REGISTER) for hook in entry.hooks):
-                self._hooked.append(_Hooked(entry.name, entry.origin, alone, entry.hooks))
+                self._hooked.append(_Hooked(entry.name, entry.distribution, alone, entry.hooks))
             if not self._all.is_registered(module):  # two entries may name one module
                 self._all.register(module, name=f"{entry.name} of {entry.origin}")
 
@@ -433,7 +434,7 @@ def _answers(one: _Hooked, hook: str) -> list[Any]:
     try:
         answers: list[Any] = getattr(one.alone.hook, hook)()
     except Exception:
-        log.exception("plugin=%s of %s failed in %s", one.name, one.origin, hook)
+        log.exception("plugin=%s of %s failed in %s", one.name, one.distribution, hook)
         return []
     return answers
 

@@ -33,7 +33,7 @@ from opus_core.job import Change, Job, Work
 from opus_core.supervisor.desk import Desk, Settings
 from opus_core.supervisor.fetch import Fetcher
 from opus_core.supervisor.inputs import Inputs
-from opus_core.supervisor.observe import Observer
+from opus_core.supervisor.observe import Observer, forget_others
 from opus_core.supervisor.outputs import Outputs
 from opus_core.supervisor.poll import Poller
 from opus_core.supervisor.pool import Pool
@@ -124,6 +124,7 @@ class Supervisor:
         if f"manager {desk.manager.name}" in desk.storage.health():  # see _leave
             sentence = f"the {desk.manager.name} manager is configured again"
             desk.say(f"manager {desk.manager.name}", HealthState.OK, sentence, jobs.now())
+        forget_others(desk.storage, [observer.name for observer in self._observers])
         self._tenure.start()
         self._poller.start()
         for observer in self._observers:
