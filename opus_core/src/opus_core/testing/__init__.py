@@ -2,23 +2,23 @@
 
 Each contract turns every promise of the docstrings in `opus_core.backends`, or those of a hook in
 `opus_core.hookspecs`, into a test that is named after it. pytest and hypothesis come with the extra
-`opus-core[testing]`.
+`opus-core[testing]`. With plugins that keep their contracts a whole server is taken through
+`opus_core.testing.journeys`.
 """
 
-from pkgutil import iter_modules
+from __future__ import annotations
 
-import pytest
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
-# Failures show the values that were compared, as in the author's own tests.
-pytest.register_assert_rewrite(*(f"{__name__}.{one.name}" for one in iter_modules(__path__)))
-
-from opus_core.testing.accounts import AccountsContract  # noqa: E402
-from opus_core.testing.authenticate import AuthenticateContract  # noqa: E402
-from opus_core.testing.jdl import JdlContract  # noqa: E402
-from opus_core.testing.manager import ManagerContract  # noqa: E402
-from opus_core.testing.memory import MemoryStorage  # noqa: E402
-from opus_core.testing.observer import ObserverContract  # noqa: E402
-from opus_core.testing.storage import StorageContract  # noqa: E402
+if TYPE_CHECKING:
+    from opus_core.testing.accounts import AccountsContract
+    from opus_core.testing.authenticate import AuthenticateContract
+    from opus_core.testing.jdl import JdlContract
+    from opus_core.testing.manager import ManagerContract
+    from opus_core.testing.memory import MemoryStorage
+    from opus_core.testing.observer import ObserverContract
+    from opus_core.testing.storage import StorageContract
 
 __all__ = [
     "AccountsContract",
@@ -29,3 +29,21 @@ __all__ = [
     "ObserverContract",
     "StorageContract",
 ]
+
+_MODULES: Final = {
+    "AccountsContract": "accounts",
+    "AuthenticateContract": "authenticate",
+    "JdlContract": "jdl",
+    "ManagerContract": "manager",
+    "MemoryStorage": "memory",
+    "ObserverContract": "observer",
+    "StorageContract": "storage",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a contract when it is asked for: `opus_core.testing.server` is of use to programs
+    without pytest and hypothesis, too."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -185,5 +185,5 @@ def _is_over_within(seconds: float, manager: Manager, task: Task) -> bool:
 
     try:
         return eventually(over, "over", seconds)
-    except (OpusError, pytest.fail.Exception):
+    except (OpusError, AssertionError):
         return False

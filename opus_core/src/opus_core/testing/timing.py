@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-import pytest
-
 T = TypeVar("T")
 
 PATIENCE: Final = float(os.environ.get("OPUS_TESTING_PATIENCE", "20"))
@@ -25,7 +23,7 @@ def eventually(condition: Callable[[], T], what: str, seconds: float = PATIENCE)
     pause = 0.002
     while not (answer := condition()):
         if time.monotonic() > deadline:
-            pytest.fail(f"{what}: not so within {seconds:g} s (last answer: {answer!r})")
+            raise AssertionError(f"{what}: not so within {seconds:g} s (last answer: {answer!r})")
         time.sleep(pause)
         pause = min(2 * pause, 0.05)
     return answer
@@ -54,7 +52,7 @@ def race(*calls: Callable[[], T]) -> list[T | Exception]:
         thread.join(max(0.0, deadline - time.monotonic()))
     stuck = [number for number in range(len(calls)) if number not in outcomes]
     if stuck:
-        pytest.fail(f"{len(stuck)} of {len(calls)} calls made at once did not return")
+        raise AssertionError(f"{len(stuck)} of {len(calls)} calls made at once did not return")
     return [outcomes[number] for number in range(len(calls))]
 
 

@@ -1,0 +1,213 @@
+"""A real OPUS for tests: its folder, its processes, and a client that hides nothing."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.parse
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from opus_core.testing.timing import PATIENCE, eventually
+
+__all__ = ["OVER", "Answer", "Server", "free_port"]
+
+OVER: Final = frozenset({"COMPLETED", "ERROR", "ABORTED", "ARCHIVED"})
+
+_ROOM: Final = 3000  # characters of a log that a failure shows
+
+Fields = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
+def free_port() -> int:
+    """One that nobody listens on just now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+@dataclass
+class Answer:
+    """What came back, as it came."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+    @property
+    def location(self) -> str:
+        """The header Location; KeyError if there is none."""
+        return self.headers["Location"]
+
+
+@dataclass
+class Server:
+    """A folder with a configuration, `opus.toml`, and the processes that were started for it."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    prefix: tuple[str, ...] = ()  # words before every command, such as those of env(1)
+    headers: Mapping[str, str] = field(default_factory=dict)  # of every request
+
+    patience: ClassVar[float] = PATIENCE  # [s] for what is due at once
+
+    @property
+    def config(self) -> Path:
+        """The configuration."""
+        return self.folder / "opus.toml"
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    # -- processes
+
+    def opus(
+        self, *arguments: str, check: bool = True, input: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `opus ARGUMENTS` to its end."""
+        command = [sys.executable, "-m", "opus_core.cli", "--config", str(self.config), *arguments]
+        return subprocess.run(
+            [*self.prefix, *command],
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=60,
+            input=input,
+        )
+
+    def start(self, *arguments: str, program: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start `opus ARGUMENTS`, or a program of the test's with the same configuration."""
+        run = [str(program)] if program else ["-m", "opus_core.cli"]
+        with (
+            (self.folder / "stdout.log").open("ab") as out,
+            (self.folder / "stderr.log").open("ab") as err,
+        ):
+            process = subprocess.Popen(
+                [*self.prefix, sys.executable, *run, "--config", str(self.config), *arguments],
+                stdout=out,
+                stderr=err,
+                cwd=self.folder,
+            )
+        self.processes.append(process)
+        return process
+
+    def serve(self, *arguments: str, program: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start the web server, and wait until it listens."""
+        process = self.start("serve", *arguments, program=program)
+        self.wait_until_up(process)
+        return process
+
+    def wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until it listens; AssertionError with what it said if it ends instead."""
+
+        def up() -> bool:
+            assert process.poll() is None, (
+                f"the server does not start:\n{(self.folder / 'stderr.log').read_text()[-_ROOM:]}"
+            )
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                return False
+            return True
+
+        eventually(up, "the server listens", max(30, self.patience))
+
+    def stop(self) -> None:
+        """End all processes that were started, by SIGTERM, and by SIGKILL those that stay."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes.clear()
+
+    # -- HTTP
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        fields: Fields | None = None,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 90,
+    ) -> Answer:
+        """One request, no redirect followed; `path` may be a whole URL of this server."""
+        parts = urllib.parse.urlsplit(path)
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+        sent = {**self.headers, **(headers or {})}
+        if fields is not None:
+            body = urllib.parse.urlencode(fields).encode()
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request(method, target, body=body, headers=sent)
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **options: Any) -> Answer:  # noqa: ANN401
+        """GET, as `request`."""
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, fields: Fields | None = None, **options: Any) -> Answer:  # noqa: ANN401
+        """POST, as `request`."""
+        return self.request("POST", path, fields, **options)
+
+    def create(
+        self, name: str, fields: Mapping[str, str] | None = None, *, run: bool = True
+    ) -> str:
+        """Create a job; answers its URL."""
+        answer = self.post(f"/rest/{name}", {**(fields or {}), **({"PHASE": "RUN"} if run else {})})
+        assert answer.status == 303, answer.text
+        return answer.location
+
+    def phase(self, job: str) -> str:
+        """Its phase as it is now."""
+        answer = self.get(f"{job}/phase")
+        assert answer.status == 200, answer.text
+        return answer.text.strip()
+
+    def wait(self, job: str, phases: Collection[str] = OVER, seconds: float | None = None) -> str:
+        """Wait until the job is in one of these phases, and answer it."""
+        return eventually(
+            lambda: now if (now := self.phase(job)) in phases else "",
+            f"the job is {' or '.join(sorted(phases))}",
+            self.patience if seconds is None else seconds,
+        )
+
+    def document(self, path: str) -> dict[str, Any]:
+        """A document of the server's, a job's for example, in JSON."""
+        answer = self.get(path, headers={"Accept": "application/json"})
+        assert answer.status == 200, answer.text
+        content: dict[str, Any] = json.loads(answer.body)
+        return content
+
+    def jobs(self, name: str) -> list[str]:
+        """The ids of all jobs that are listed."""
+        answer = self.get(f"/rest/{name}")
+        assert answer.status == 200, answer.text
+        return re.findall(r'<(?:\w+:)?jobref id="([^"]+)"', answer.text)
