@@ -11,7 +11,7 @@ ROOT = Path(opus_core.__file__).parent
 
 # From low to high. A module imports from lower lines, and from its own.
 LINES = (
-    ("errors", "process", "allocation"),
+    ("errors", "process", "allocation", "pytest_options"),
     ("job", "definition", "disk"),
     ("links",),
     ("backends",),
