@@ -85,17 +85,16 @@ class DescribeJourneys(OnStage):
             lost = [one.name for one in getattr(wanted, kind) if one.name not in names]
             assert not lost, f"{stage.jdl} has lost {kind} {', '.join(lost)}"
 
-    @staticmethod
-    def _published(stage: Stage) -> JobDefinition:
+    def _published(self, stage: Stage) -> JobDefinition:
         """What was published: all of it, or what the format has words for, as it says itself."""
         wanted = described(f"{stage.name}-described")
-        catalogue = stage.catalogue()
-        jdl = catalogue.format(stage.loaded.jdl.use)
+        jdl = stage.catalogue().format(stage.loaded.jdl.use)
         try:
-            jdl.dumps(wanted)
+            bundle = jdl.dumps(wanted)
         except CannotCarry:
             bundle = jdl.dumps(wanted, lossy=True)
-            wanted = catalogue.load(bundle.data, bundle.files, name=wanted.name)
+            wanted = jdl.loads(bundle.data, bundle.files)
+        self._equal(stage, jdl.loads(bundle.data, bundle.files), wanted)
         stage.publish(wanted)
         return wanted
 

@@ -7,7 +7,8 @@ import time
 from functools import partial
 
 from opus_core.testing.journeys.stage import OnStage, Stage
-from opus_core.testing.timing import PATIENCE, eventually, together
+from opus_core.testing.journeys.witness import LONG
+from opus_core.testing.timing import eventually, together
 
 MANY = 20
 TEXT = "'single' \"double\" $HOME `x` \\ <b>&amp;</b> \N{TELESCOPE} é"
@@ -55,7 +56,7 @@ class RunJourneys(OnStage):
         begin = time.monotonic()
         timer = threading.Timer(0.5, job.let_end)
         timer.start()
-        longest = int(max(30, PATIENCE))
+        longest = int(LONG)
         document = stage.document(f"{job.url}?WAIT={longest}&PHASE=EXECUTING")
         timer.join()
         assert document["phase"] != "EXECUTING", (

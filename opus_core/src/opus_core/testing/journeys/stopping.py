@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from opus_core.testing.journeys.stage import OnStage, Stage
-from opus_core.testing.timing import PATIENCE, eventually
+from opus_core.testing.journeys.witness import LONG
+from opus_core.testing.timing import eventually
 
 
 class StopJourneys(OnStage):
@@ -47,5 +48,5 @@ class StopJourneys(OnStage):
         eventually(
             lambda: not folder.exists(),
             f"{stage.manager} has said that the job is over, and its folder is gone",
-            max(30, PATIENCE),
+            LONG,
         )

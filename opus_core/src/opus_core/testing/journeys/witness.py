@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _STILL: Final = (
     1.0  # [s] without a beat after which something that beats ten times a second is dead
 )
+LONG: Final = 2 * PATIENCE  # [s] that a job may take from RUN to its end
 _WAIT: Final = 10  # [s] that one question for the end of a job may be held
 
 SCRIPT: Final = r"""
@@ -115,7 +116,7 @@ class Witness:
 
     def ends(self, phase: str) -> dict[str, Any]:
         """Wait for the end, by the server's own WAIT; its document if it ends in that phase."""
-        deadline = time.monotonic() + max(30, PATIENCE)
+        deadline = time.monotonic() + LONG
         document = self.document()
         while document["phase"] not in OVER and time.monotonic() < deadline:
             document = self.stage.document(f"{self.url}?WAIT={_WAIT}&PHASE={document['phase']}")
@@ -126,7 +127,7 @@ class Witness:
     def is_executing(self) -> None:
         """Wait until the script runs, and the server says so."""
         eventually(lambda: self.runs, f"{self.stage.manager} runs the script")
-        self.stage.wait(self.url, {"EXECUTING"}, max(30, PATIENCE))
+        self.stage.wait(self.url, {"EXECUTING"}, LONG)
 
     # -- by its traces
 
