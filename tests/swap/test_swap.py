@@ -139,7 +139,7 @@ def test_a_site_changes_its_manager_and_its_format_and_keeps_what_it_has(place, 
     document = place.get(done).text
     exported = place.opus("jdl", "export", "ledger").stdout
     running = place.create("ledger", {"ledger": str(ledger), "seconds": "10"})
-    eventually(lambda: runs(ledger))
+    place.wait(running, {"EXECUTING"}, PATIENCE)
     place.stop()
 
     place.configure(**settings("slurm", "votable"))
