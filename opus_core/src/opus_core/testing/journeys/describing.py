@@ -65,7 +65,8 @@ class DescribeJourneys(OnStage):
         catalogue = stage.catalogue()
         self._equal(stage, catalogue.read(catalogue.published(wanted.name).ref), wanted)
         target = stage.folder / "exported"
-        stage.opus("jdl", "export", wanted.name, "-o", str(target))
+        exported = stage.opus("jdl", "export", wanted.name, "-o", str(target), check=False)
+        assert exported.returncode == 0, f"{stage.jdl}: opus jdl export said {exported.stderr}"
         scripts = stage.folder.glob("exported.script")
         beside = [word for one in scripts for word in ("--script", str(one))]
         again = stage.opus(
