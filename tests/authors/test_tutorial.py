@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import wheels
-from authors.typed import PAGES
+from authors.typed import PAGES, run
 from docs.blocks import Block, blocks, matches
 
 MARK = "\x1e"
@@ -70,6 +70,9 @@ def test_the_tutorial_then_publishing_from_an_empty_folder(tmp_path):
         assert (made / file).read_text() == kept.read_text(), "the page and its folder differ"
 
     typed(PAGES / "publishing.md", tmp_path)
+    deprecated = "import retired; print(*retired.RetiredManager(None).warnings())"
+    said = run(tmp_path / "venv" / "bin" / "python", "-c", deprecated, cwd=tmp_path)
+    assert said == 'the retired manager ends with version 2; write use = "cellar"\n'
 
 
 @pytest.mark.parametrize("page", sorted(PAGES.glob("*.md")), ids=lambda page: page.name)
