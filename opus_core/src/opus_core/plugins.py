@@ -198,6 +198,11 @@ class Registry:
         self._hooked.append(_Hooked(extension.name, distribution, alone, hooks))
         self._all.register(extension, name=f"the extension {extension.name}")
 
+    def offered(self, kind: str) -> list[type[Backend]]:
+        """Every class of this kind that some plugin offers, by name."""
+        found = sorted(self._offers(kind).items())
+        return [cls for _, offered in found for _, cls in offered]
+
     def plugins(self, config: Config | None = None) -> list[Plugin]:
         """One row for each plugin, by name; with a configuration, which ones it selects."""
         selected = self._selected(config) if config else set()

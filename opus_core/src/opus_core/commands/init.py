@@ -20,7 +20,7 @@ from opus_core.commands.user import console, link
 from opus_core.config import Config, load
 from opus_core.datadir import INSTANCE_STREAM, open_data_dir
 from opus_core.errors import BadRequest, ConfigError
-from opus_core.offers import KINDS
+from opus_core.offers import EXTENSION, KINDS
 from opus_core.plugins import Registry
 from opus_core.supervisor.copied import disown_jobs
 
@@ -209,6 +209,9 @@ def commented(folder: Path) -> str:
         lines += ["", f"[{kind}]", f'use = "{backend.name}"  # see `opus plugins` for others']
         lines += _keys(backend.Options, skip=set())
     lines += ["", "[plugins]", *_keys(sections.Plugins, skip=set())]
+    for extension in registry.offered(EXTENSION):
+        lines += ["", f"# {extension.about}", f"# [plugins.{extension.name}]"]
+        lines += _keys(extension.Options, skip=set())
     return "\n".join(lines) + "\n"
 
 
