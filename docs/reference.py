@@ -10,7 +10,6 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -131,20 +130,10 @@ class _Source:
         return textwrap.dedent("".join(self._lines[first.lineno - 1 : until])).strip() + "\n"
 
 
-@dataclass(frozen=True)
-class _Signature:
-    node: ast.FunctionDef
-
-    def __str__(self) -> str:
-        arguments = ast.unparse(self.node.args)
-        for first in ("self", "cls"):
-            arguments = arguments.removeprefix(first).removeprefix(", ")
-        returns = f" -> {ast.unparse(self.node.returns)}" if self.node.returns else ""
-        return f"{self.node.name}({arguments}){returns}"
-
-
 def _method(node: ast.FunctionDef) -> Iterator[str]:
-    yield f"**`{_Signature(node)}`**\n"
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    of_class = "classmethod " if "classmethod" in _decorators(node) else ""
+    yield f"**`{of_class}{node.name}({ast.unparse(node.args)}){returns}`**\n"
     yield _prose(node)
 
 
@@ -160,7 +149,11 @@ def _attributes(source: _Source, node: ast.ClassDef) -> Iterator[tuple[str, str]
 
 
 def _is_abstract(node: ast.FunctionDef) -> bool:
-    return "abstractmethod" in {ast.unparse(one) for one in node.decorator_list}
+    return "abstractmethod" in _decorators(node)
+
+
+def _decorators(node: ast.FunctionDef) -> set[str]:
+    return {ast.unparse(one) for one in node.decorator_list}
 
 
 def _prose(node: ast.ClassDef | ast.FunctionDef) -> str:
