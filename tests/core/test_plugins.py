@@ -436,7 +436,7 @@ def test_every_observer_can_be_told_by_its_name():
         first=implementing(opus_job_phase_changed=note, opus_observers=lambda: several),
         second=implementing(opus_job_phase_changed=lambda: heard.append(("nothing", None))),
         third=implementing(opus_authenticate=lambda request: None),
-    ).observers()
+    ).hooks.observers()
 
     for name in ("first", "first/mail", "second"):
         found[name](CHANGE)
@@ -450,7 +450,7 @@ def test_two_of_one_name_are_told_each_for_itself(site):
     found = Registry()
     found.discover()
 
-    assert {"moon", "moon of opus-two"} <= set(found.observers())
+    assert {"moon", "moon of opus-two"} <= set(found.hooks.observers())
 
 
 def test_what_a_plugin_cannot_answer_is_logged_and_stops_no_other(caplog):
@@ -465,8 +465,8 @@ def test_what_a_plugin_cannot_answer_is_logged_and_stops_no_other(caplog):
         fourth=implementing(opus_observers=lambda: {"all": print}, opus_routes=lambda: routes),
     )
 
-    assert found.observers() == {"fourth/all": print}
-    assert found.routes() == {"fourth": routes}
+    assert found.hooks.observers() == {"fourth/all": print}
+    assert found.hooks.routes() == {"fourth": routes}
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert sum("plugin=first" in one for one in errors) == 2
     assert sum("plugin=second" in one for one in errors) == 2
@@ -478,8 +478,8 @@ def test_the_first_plugin_that_knows_the_user_answers():
         knowing=implementing(opus_authenticate=lambda request: User(name="ada")),
     )
 
-    assert found.authenticate(REQUEST) == User(name="ada")
-    assert Registry().authenticate(REQUEST) is None
+    assert found.hooks.authenticate(REQUEST) == User(name="ada")
+    assert Registry().hooks.authenticate(REQUEST) is None
 
 
 def test_wrong_credentials_and_a_mistake_in_a_plugin_let_nobody_in():
@@ -490,9 +490,9 @@ def test_wrong_credentials_and_a_mistake_in_a_plugin_let_nobody_in():
         raise KeyError("ticket")
 
     with pytest.raises(NotAuthenticated, match="this ticket is over"):
-        registry(door=implementing(opus_authenticate=refuse)).authenticate(REQUEST)
+        registry(door=implementing(opus_authenticate=refuse)).hooks.authenticate(REQUEST)
     with pytest.raises(KeyError):
-        registry(door=implementing(opus_authenticate=stumble)).authenticate(REQUEST)
+        registry(door=implementing(opus_authenticate=stumble)).hooks.authenticate(REQUEST)
 
 
 def test_a_broken_plugin_is_neither_told_nor_asked():
@@ -504,8 +504,8 @@ def test_a_broken_plugin_is_neither_told_nor_asked():
     with pytest.raises(PluginError):
         found.register(module, "broken")
 
-    assert found.observers() == {}
-    assert found.authenticate(REQUEST) is None
+    assert found.hooks.observers() == {}
+    assert found.hooks.authenticate(REQUEST) is None
     assert called == []
 
 
@@ -560,18 +560,18 @@ def test_the_methods_of_an_extension_are_hooks_and_know_its_options():
     found = registry(tower=offering(Bell, kind="extension"))
     [bell] = found.extensions(with_tables(bell={"tone": "d"}))
 
-    found.observers()["bell"](CHANGE)
+    found.hooks.observers()["bell"](CHANGE)
 
     assert bell.options == Bell.Options(tone="d")
     assert RUNG == [("d", 1)]
-    assert found.authenticate(REQUEST) == User(name="d")
+    assert found.hooks.authenticate(REQUEST) == User(name="d")
 
 
 def test_an_extension_may_have_the_name_of_its_plugin():
     found = registry(bell=offering(Bell, kind="extension"))
     found.extensions(with_tables())
 
-    assert list(found.observers()) == ["bell"]
+    assert list(found.hooks.observers()) == ["bell"]
 
 
 def test_an_extension_is_made_if_it_has_a_table_or_needs_none():

@@ -197,7 +197,7 @@ def test_a_server_names_targets_by_the_extension_alone(tmp_path, hook):
     for extension in found.extensions(config):
         extension.check()
         extension.open(ExtensionSite(storage=MemoryStorage(), data_dir=tmp_path))
-    [name] = found.observers()
+    [name] = found.hooks.observers()
     assert name.startswith("notify/webhook-127.0.0.1-")
 
 

@@ -102,7 +102,7 @@ class Opus:
             data_dir=self.data_dir,
             settings=settings,
             changed=self.watcher.changed,
-            observers=self.registry.observers(),
+            observers=self.registry.hooks.observers(),
         )
         self._supervisors.append(supervisor)
         return supervisor
@@ -125,7 +125,7 @@ class Opus:
                 publishing=Publishing(self.catalogue, self.policy, self.storage),
                 tickets=Tickets(self.data_dir.secret),
                 jdl=self.jdl,
-                authenticate=self.registry.authenticate,
+                authenticate=self.registry.hooks.authenticate,
                 people=self.people,
                 handover=handover.parse(config.server.sendfile, self.folders.root),
                 origins=tuple(map(str.lower, config.server.cors_origins)),
@@ -144,7 +144,7 @@ class Opus:
                 services=services,
                 proxy=Proxy(services, at_once=_at_once(config)),
                 jdls=self.jdls,
-                mounted=self.registry.routes(),
+                mounted=self.registry.hooks.routes(),
             )
         )
 

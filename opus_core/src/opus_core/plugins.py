@@ -1,4 +1,4 @@
-"""The plugins that are installed: find them, choose by configuration, tell them what happens.
+"""The plugins that are installed: find them, choose by configuration, list them.
 
 A plugin is what an entry point of the group `opus` names: a module of functions marked with
 `opus_core.hookimpl`. Each is loaded, checked and asked for its back ends by itself, so that a
@@ -8,20 +8,18 @@ broken one breaks nothing else: it is logged, listed with its cause, and refused
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.metadata import Distribution, entry_points
 from typing import Any, Self, cast
 
-import pluggy
-
 from opus_core import offers, settings
-from opus_core.backends import Backend, Jdl, Manager, RequestView, Storage, User
+from opus_core.backends import Backend, Jdl, Manager, Storage
 from opus_core.config import Config, Selection
 from opus_core.errors import ConfigError, PluginError
-from opus_core.extensions import Extension, Routes
-from opus_core.job import Change
+from opus_core.extensions import Extension
+from opus_core.hooks import Hooks
 
 __all__ = ["Plugin", "Registry", "State"]
 
@@ -75,23 +73,12 @@ class _Entry:
         self.offers[kind, cls.name] = cls
 
 
-@dataclass(frozen=True, slots=True)
-class _Hooked:
-    """A module or an extension whose hooks are called, by itself."""
-
-    name: str
-    distribution: str
-    alone: pluggy.PluginManager
-    hooks: tuple[str, ...]
-
-
 class Registry:
     """Every plugin of one process; empty until `discover` or `register`."""
 
     def __init__(self) -> None:
+        self.hooks = Hooks()
         self._entries: list[_Entry] = []
-        self._hooked: list[_Hooked] = []
-        self._all = offers.hook_callers()
 
     @classmethod
     def installed(cls, disabled: Collection[str] = ()) -> Self:
@@ -187,16 +174,9 @@ class Registry:
                 continue
             table = config.plugins.tables.get(name, {})
             extension = cast(Extension, _instance(cls, table, where, where, config))
-            self.hook_in(extension, offered[0][0].distribution)
+            self.hooks.add(extension, name, offered[0][0].distribution)
             made.append(extension)
         return tuple(made)
-
-    def hook_in(self, extension: Extension, distribution: str = "") -> None:
-        """Call the hooks of this extension from now on."""
-        alone = offers.hook_callers()
-        hooks = offers.register(alone, extension, extension.name)
-        self._hooked.append(_Hooked(extension.name, distribution, alone, hooks))
-        self._all.register(extension, name=f"the extension {extension.name}")
 
     def offered(self, kind: str) -> list[type[Backend]]:
         """Every class of this kind that some plugin offers, by name."""
@@ -219,47 +199,6 @@ class Registry:
             )
             for entry in sorted(self._entries, key=lambda entry: (entry.name, entry.distribution))
         ]
-
-    def authenticate(self, request: RequestView) -> User | None:
-        """The first answer to who is asking; None: no plugin knows.
-
-        Raises what the plugin raises: `NotAuthenticated` for credentials that are its own and
-        wrong. Its other errors are not caught either, lest somebody be let in by a mistake.
-        """
-        return cast("User | None", self._all.hook.opus_authenticate(request=request))
-
-    def observers(self) -> dict[str, Callable[[Change], None]]:
-        """All that hear of changes, by names that stay the same from one start to the next."""
-        found: dict[str, Callable[[Change], None]] = {}
-        for name, one in self._by_name():
-            if "opus_job_phase_changed" in one.hooks:
-                found[name] = _telling(one.alone)
-            for several in _answers(one, "opus_observers"):
-                if not isinstance(several, Mapping):
-                    log.error("plugin=%s opus_observers answered no mapping: %r", name, several)
-                    continue
-                found |= {f"{name}/{key}": function for key, function in several.items()}
-        return found
-
-    def routes(self) -> dict[str, Routes]:
-        """What plugins answer below `/plugins/NAME`, by that name."""
-        found: dict[str, Routes] = {}
-        for name, one in self._by_name():
-            for answered in _answers(one, "opus_routes"):
-                if isinstance(answered, Routes):
-                    found[name] = answered
-                else:
-                    log.error("plugin=%s opus_routes answered no Routes: %r", name, answered)
-        return found
-
-    def _by_name(self) -> Iterator[tuple[str, _Hooked]]:
-        """Whose hooks are called, each under a name of its own."""
-        taken: set[str] = set()
-        for one in self._hooked:
-            # Without its version: the storage remembers by this name how far an observer has come.
-            name = one.name if one.name not in taken else f"{one.name} of {one.distribution}"
-            taken.add(name)
-            yield name, one
 
     def _selected(self, config: Config) -> set[tuple[str, str]]:
         """Kind and name of all that the configuration uses."""
@@ -306,11 +245,7 @@ class Registry:
         except Exception as error:
             self._break(entry, f"it failed to register: {type(error).__name__}: {error}", error)
         else:
-            # What only offers is called no more, and leaves its name to its extension.
-            if not all(hook.startswith(offers.REGISTER) for hook in entry.hooks):
-                self._hooked.append(_Hooked(entry.name, entry.distribution, alone, entry.hooks))
-            if not self._all.is_registered(module):  # two entries may name one module
-                self._all.register(module, name=f"{entry.name} of {entry.origin}")
+            self.hooks.add(module, entry.name, entry.distribution)
 
     def _break(self, entry: _Entry, cause: str, error: BaseException) -> None:
         entry.offers.clear()
@@ -425,23 +360,6 @@ def _remarks(entry: _Entry, config: Config | None) -> str:
             keys = ", ".join(settings.required(cls.Options))
             remarks.append(f"not in use: [plugins.{name}] is absent, and it needs {keys}")
     return "; ".join(remarks)
-
-
-def _telling(alone: pluggy.PluginManager) -> Callable[[Change], None]:
-    def tell(change: Change) -> None:
-        alone.hook.opus_job_phase_changed(change=change)
-
-    return tell
-
-
-def _answers(one: _Hooked, hook: str) -> list[Any]:
-    """What this plugin answers to a hook without arguments; one that fails stops nobody."""
-    try:
-        answers: list[Any] = getattr(one.alone.hook, hook)()
-    except Exception:
-        log.exception("plugin=%s of %s failed in %s", one.name, one.distribution, hook)
-        return []
-    return answers
 
 
 def _state(entry: _Entry, selected: set[tuple[str, str]]) -> State:

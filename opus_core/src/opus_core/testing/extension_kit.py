@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from opus_core.extensions import Extension, Site
-from opus_core.plugins import Registry
+from opus_core.hooks import Hooks
 from opus_core.testing.backend import BackendContract, Instances
 from opus_core.testing.memory import MemoryStorage
 
@@ -58,8 +58,8 @@ class ExtensionKit(BackendContract[Extension]):
         return None
 
 
-def hooked(extension: Extension) -> Registry:
+def hooked(extension: Extension) -> Hooks:
     """What calls the hooks of this extension, as the server does."""
-    registry = Registry()
-    registry.hook_in(extension)
-    return registry
+    hooks = Hooks()
+    hooks.add(extension, extension.name)
+    return hooks
