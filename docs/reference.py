@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,14 @@ _VALUES: Final = (
         ),
     ),
 )
+_CONTRACTS: Final = (
+    "StorageContract",
+    "AccountsContract",
+    "ManagerContract",
+    "JdlContract",
+    "AuthenticateContract",
+    "ObserverContract",
+)
 _HEAD: Final = """\
 # Reference
 
@@ -57,7 +66,10 @@ For authors of plugins: every hook, every method, every value. This page is made
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([_HEAD, *_hooks(), *_interfaces(), *_values(), *_errors()])
+    body = "\n".join([*_hooks(), *_interfaces(), *_values(), *_errors(), *_contracts()])
+    titles = re.findall(r"^## (.*)", body, re.MULTILINE)
+    links = "".join(f"- [{title}](#{title.lower()})\n" for title in titles)
+    return f"{_HEAD}\n{links}\n{body}"
 
 
 def _hooks() -> Iterator[str]:
@@ -104,6 +116,20 @@ def _errors() -> Iterator[str]:
     yield "Of `opus_core.errors`; each takes one sentence, for whoever has to act.\n"
     tree = (ast.get_docstring(_Source("errors").tree) or "").split("\n\n")[1]
     yield f"```text\n{textwrap.dedent(tree)}\n```\n"
+
+
+def _contracts() -> Iterator[str]:
+    yield "## Contracts\n"
+    yield "Of `opus_core.testing`; see [Tests for authors](testing.md).\n"
+    for name in _CONTRACTS:
+        [node] = [
+            found
+            for path in sorted((_CORE / "testing").glob("*.py"))
+            for found in ast.parse(path.read_text()).body
+            if isinstance(found, ast.ClassDef) and found.name == name
+        ]
+        yield f"### {name}\n"
+        yield _prose(node)
 
 
 class _Source:

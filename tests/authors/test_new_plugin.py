@@ -98,10 +98,8 @@ def test_its_tests_are_red_at_once_for_want_of_its_methods(folder):
     assert passed
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", CLASSES)
-def test_its_tests_are_green_when_its_methods_are_written(kind, folder):
+def write(kind: str, folder: Path) -> None:
+    """What an author does: the methods in place of the stubs, and how it is seen what they do."""
     file = folder / "src" / folder.name / f"{kind}.py"
     text = file.read_text()
     begun = text.index("\nclass Night" + KINDS[kind].suffix)
@@ -112,10 +110,39 @@ def test_its_tests_are_green_when_its_methods_are_written(kind, folder):
         assert "pytest.fail" in lines[-1]
         tests.write_text("".join(lines[:-1]) + solutions.HEARD)
 
-    failed, passed = verdict(folder)
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", CLASSES)
+def test_its_tests_are_green_when_its_methods_are_written(kind, folder):
+    write(kind, folder)
+    failed, passed = verdict(folder)
     assert failed == 0
     assert passed > 10
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ["auth", "observer"])
+def test_a_whole_server_uses_it_by_the_command_of_its_readme(kind, folder, tmp_path):
+    write(kind, folder)
+    there = tmp_path / "there"
+    run(
+        *(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"),
+        *("--target", there, folder),
+        cwd=tmp_path,
+    )
+    [command] = re.findall(r"^pytest .*journeys$", (folder / "README.md").read_text(), re.MULTILINE)
+    some = f"{sys.executable} -m {command} -k 'signed_in or byte_for_byte'"
+
+    said = run("bash", "-c", some, cwd=folder, PYTHONPATH=str(there))
+    assert f"{2 if kind == 'auth' else 1} passed" in said
+
+    if kind == "auth":
+        nobody = re.sub("--opus-header '.*?'", "", some).replace(" or byte_for_byte", "")
+        (folder / "tests" / "opus.toml").write_text('[plugins.night]\nkey_file = "{here}/key"\n')
+        said = run("bash", "-c", nobody, cwd=folder, code=1, PYTHONPATH=str(there))
+        assert "night is to know who is asking, and nobody was sent there" in said
 
 
 def test_each_method_that_has_to_be_written_is_there_with_its_promise(kind, folder):

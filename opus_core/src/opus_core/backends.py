@@ -202,7 +202,8 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ref:
-    """How a manager is told which submission is meant: by tag, and by native id where known.
+    """How a manager is told which submission is meant: by tag, and by native id where known. A tag
+    is of letters, digits and `-`, at most 64 of them, and no other job has it.
 
     A native id alone is no identity (a scheduler's crash gives ids out twice): what answers under
     `native_id` but not under `tag` is not it.
@@ -758,7 +759,10 @@ class Manager(Backend):
         raise NotAllowed(f"the {self.name} manager cannot release held jobs")
 
     def get_info(self, ref: Ref) -> dict[str, str]:
-        """All the scheduler tells of it, for the curious. Raises `BackendUnavailable`."""
+        """All the scheduler tells of it, for the curious; nothing of what is unknown.
+
+        Raises `BackendUnavailable`.
+        """
         return {}
 
     def get_output(self, tasks: Sequence[Task]) -> None:
@@ -785,7 +789,8 @@ class Manager(Backend):
     def run_options(cls, options: Any) -> tuple[ParameterDescription, ...]:  # noqa: ANN401
         """What a user may set for a run (memory, partition, ...), within the admin's limits.
 
-        No I/O: forms are made from it.
+        `options` is an instance of `Options`. No I/O: forms are made from it. What a user says
+        arrives in `task.options`, checked, as text; nothing arrives of what was not said.
         """
         return ()
 

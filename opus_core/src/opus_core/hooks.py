@@ -58,6 +58,10 @@ class Hooks:
         if not self._all.is_registered(plugin):  # two entries may name one module
             self._all.register(plugin, name=f"{len(self._hooked)} {name} of {distribution}")
 
+    def named(self, hook: str) -> list[str]:
+        """Those that have this hook."""
+        return [name for name, one in self._by_name() if hook in one.hooks]
+
     def authenticate(self, request: RequestView) -> User | None:
         """The first answer to who is asking; None: no plugin knows.
 

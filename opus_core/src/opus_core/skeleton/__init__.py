@@ -101,6 +101,8 @@ class Skeleton:
         yield f"{package}/{self.kind}.py", self._render("class.py")
         yield "tests/test_contract.py", self._render(f"test_{self.kind}.py")
         yield "tests/opus.toml", self._render("opus.toml")
+        if self.kind == "auth":
+            yield "tests/key", "secret\n"
 
     def write(self, parent: Path) -> Path:
         """Make the folder below `parent`. Raises `BadRequest` if there is one of that name."""
@@ -129,7 +131,7 @@ class Skeleton:
             needs |= {("hookimpl", "opus_core")}
         if self.kind != "jdl":
             needs |= _IN_OPTIONS
-        if self.kind not in ("jdl", "observer"):
+        if self.kind in ("storage", "auth"):
             needs |= {("Path", "pathlib")}
         return {
             "kind": self.kind,
