@@ -26,8 +26,11 @@ CONTRACTS = {
         "pokes",
         "limits",
         "lists",
+        "searches",
         "journals",
+        "waitings",
         "queues",
+        "leases",
         "records",
         "faults",
     ],
@@ -46,8 +49,8 @@ CONTRACTS = {
 MODULES = [module for modules in CONTRACTS.values() for module in modules]
 # What runs in one process; managers wait most of the time.
 BATCHES = [
-    ["storages", "pokes", "limits", "lists", "journals"],
-    ["queues", "records", "faults", "accounts", "jdls"],
+    ["storages", "pokes", "limits", "lists", "searches", "journals", "waitings"],
+    ["queues", "leases", "records", "faults", "accounts", "jdls"],
     ["authenticators", "observers"],
     ["managers", "managers_start"],
     ["managers_status", "managers_reach"],

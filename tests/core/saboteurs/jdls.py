@@ -18,7 +18,8 @@ from core.saboteurs.registry import breaks
 from core.saboteurs.xml_jdl import XmlJdl
 from opus_core.definition import JobDefinition
 from opus_core.errors import CannotCarry, JdlError
-from opus_core.testing.jdl import PLAIN, JdlContract
+from opus_core.testing.jdl import JdlContract
+from opus_core.testing.jdl_kit import PLAIN
 
 NO_FILES = MappingProxyType({})
 

@@ -226,27 +226,3 @@ class GapToNowhere(Saboteur):
             return super().changes(after, owner=owner, limit=limit)
         except Gap:
             raise Gap(0) from None
-
-
-@breaks(JournalPromises, "test_wait_change_answers_at_once_for_what_is_there")
-class WaitsForTheNext(Saboteur):
-    def wait_change(self, after, seconds):
-        with self.universe.changed:
-            self.universe.changed.wait(seconds)
-            return self.universe.newest > after
-
-
-@breaks(JournalPromises, "test_wait_change_answers_false_when_nothing_comes")
-class SeesWhatIsNotThere(Saboteur):
-    def wait_change(self, after, seconds):
-        super().wait_change(after, seconds)
-        return True
-
-
-@breaks(JournalPromises, "test_wait_change_sees_what_another_instance_writes")
-class SleepsSoundly(Saboteur):
-    def wait_change(self, after, seconds):
-        if self.universe.newest > after:
-            return True
-        time.sleep(seconds)
-        return False

@@ -10,12 +10,12 @@ from core.saboteurs.registry import breaks
 from core.saboteurs.storages import MOMENT, Saboteur
 from opus_core.errors import UnknownJob
 from opus_core.job import Work
-from opus_core.testing.storage_jobs import JobPromises
+from opus_core.testing.storage_notes import NotePromises
 
 fixtures = storages.fixtures
 
 
-@breaks(JobPromises, "test_note_merges_and_an_empty_value_removes")
+@breaks(NotePromises, "test_note_merges_and_an_empty_value_removes")
 class NotesEmptiness(Saboteur):
     def note(self, job_id, info):
         job = self.stored(job_id)
@@ -23,7 +23,7 @@ class NotesEmptiness(Saboteur):
             self.put(replace(job, job_info={**job.job_info, **info}))
 
 
-@breaks(JobPromises, "test_note_leaves_version_and_journal_alone")
+@breaks(NotePromises, "test_note_leaves_version_and_journal_alone")
 class NotesInTheJournal(Saboteur):
     def note(self, job_id, info):
         super().note(job_id, info)
@@ -32,7 +32,7 @@ class NotesInTheJournal(Saboteur):
             self.write(job, job.phase, job.phase)
 
 
-@breaks(JobPromises, "test_note_on_a_job_that_is_not_stored_does_nothing")
+@breaks(NotePromises, "test_note_on_a_job_that_is_not_stored_does_nothing")
 class NotesAhead(Saboteur):
     def __init__(self, options):
         super().__init__(options)
@@ -48,7 +48,7 @@ class NotesAhead(Saboteur):
         return super().add(replace(job, job_info=info), limits=limits)
 
 
-@breaks(JobPromises, "test_notes_made_at_once_are_all_kept")
+@breaks(NotePromises, "test_notes_made_at_once_are_all_kept")
 class NotesWithoutALock(Saboteur):
     def note(self, job_id, info):
         job = self.stored(job_id)
@@ -61,7 +61,7 @@ class NotesWithoutALock(Saboteur):
 # --- poke ---
 
 
-@breaks(JobPromises, "test_poke_by_id_is_taken_once")
+@breaks(NotePromises, "test_poke_by_id_is_taken_once")
 class TakesOneKind(Saboteur):
     def take_pokes(self, job_id):
         taken = super().take_pokes(job_id)
@@ -70,7 +70,7 @@ class TakesOneKind(Saboteur):
         return frozenset(sorted(taken)[:1])
 
 
-@breaks(JobPromises, "test_several_pokes_of_one_kind_are_one")
+@breaks(NotePromises, "test_several_pokes_of_one_kind_are_one")
 class CountsPokes(Saboteur):
     def poke(self, what, *, job_id=None, native_id=None):
         row = self.universe.rows.get(job_id)
@@ -78,14 +78,14 @@ class CountsPokes(Saboteur):
         return super().poke(f"{what} again" if again else what, job_id=job_id, native_id=native_id)
 
 
-@breaks(JobPromises, "test_poke_by_native_id_finds_live_jobs_alone")
+@breaks(NotePromises, "test_poke_by_native_id_finds_live_jobs_alone")
 class PokesTheEnded(Saboteur):
     def poke(self, what, *, job_id=None, native_id=None):
         with self.pretending(lambda job: replace(job, work=Work.LIVE)):
             return super().poke(what, job_id=job_id, native_id=native_id)
 
 
-@breaks(JobPromises, "test_poke_by_native_id_finds_live_jobs_alone")
+@breaks(NotePromises, "test_poke_by_native_id_finds_live_jobs_alone")
 class PokesByParts(Saboteur):
     def poke(self, what, *, job_id=None, native_id=None):
         ids = {one for row in self.universe.rows.values() for one in row.job.native_ids}
@@ -95,7 +95,7 @@ class PokesByParts(Saboteur):
         )
 
 
-@breaks(JobPromises, "test_poke_by_native_id_finds_every_job_that_has_it")
+@breaks(NotePromises, "test_poke_by_native_id_finds_every_job_that_has_it")
 class PokesTheFirst(Saboteur):
     def poke(self, what, *, job_id=None, native_id=None):
         for row in self.universe.rows.values():
@@ -104,14 +104,14 @@ class PokesTheFirst(Saboteur):
         return super().poke(what, job_id=job_id)
 
 
-@breaks(JobPromises, "test_poke_of_an_unknown_job_finds_none")
+@breaks(NotePromises, "test_poke_of_an_unknown_job_finds_none")
 class PokesNobody(Saboteur):
     def poke(self, what, *, job_id=None, native_id=None):
         found = super().poke(what, job_id=job_id, native_id=native_id)
         return found if native_id == "777" else max(1, found)
 
 
-@breaks(JobPromises, "test_poke_leaves_version_and_journal_alone")
+@breaks(NotePromises, "test_poke_leaves_version_and_journal_alone")
 class PokesInTheJournal(Saboteur):
     def poke(self, what, *, job_id=None, native_id=None):
         job = self.stored(job_id)
@@ -120,7 +120,7 @@ class PokesInTheJournal(Saboteur):
         return super().poke(what, job_id=job_id, native_id=native_id)
 
 
-@breaks(JobPromises, "test_a_poke_is_taken_by_one_of_two")
+@breaks(NotePromises, "test_a_poke_is_taken_by_one_of_two")
 class TakesWithoutALock(Saboteur):
     def take_pokes(self, job_id):
         row = self.universe.rows.get(job_id)
@@ -134,20 +134,20 @@ class TakesWithoutALock(Saboteur):
 # --- delete ---
 
 
-@breaks(JobPromises, "test_delete_removes_the_job")
+@breaks(NotePromises, "test_delete_removes_the_job")
 class KeepsTheDoomed(Saboteur):
     def delete(self, job_id, *, expected):
         if not (self.stored(job_id) and self.stored(job_id).doomed):
             super().delete(job_id, expected=expected)
 
 
-@breaks(JobPromises, "test_delete_of_another_version_is_a_conflict")
+@breaks(NotePromises, "test_delete_of_another_version_is_a_conflict")
 class DeletesAnyVersion(Saboteur):
     def delete(self, job_id, *, expected):
         self.universe.rows.pop(job_id, None)
 
 
-@breaks(JobPromises, "test_delete_of_what_is_gone_does_nothing")
+@breaks(NotePromises, "test_delete_of_what_is_gone_does_nothing")
 class DeletesOnce(Saboteur):
     def delete(self, job_id, *, expected):
         if not self.stored(job_id):
@@ -155,7 +155,7 @@ class DeletesOnce(Saboteur):
         super().delete(job_id, expected=expected)
 
 
-@breaks(JobPromises, "test_delete_removes_notes_and_pokes")
+@breaks(NotePromises, "test_delete_removes_notes_and_pokes")
 class KeepsNotes(Saboteur):
     def __init__(self, options):
         super().__init__(options)
@@ -173,7 +173,7 @@ class KeepsNotes(Saboteur):
         return added
 
 
-@breaks(JobPromises, "test_delete_removes_notes_and_pokes")
+@breaks(NotePromises, "test_delete_removes_notes_and_pokes")
 class KeepsPokes(Saboteur):
     def __init__(self, options):
         super().__init__(options)

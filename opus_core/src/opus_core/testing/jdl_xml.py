@@ -13,6 +13,7 @@ import pytest
 from opus_core.backends import Jdl
 from opus_core.definition import JobDefinition
 from opus_core.errors import JdlError
+from opus_core.testing.jdl_kit import JdlKit
 
 CANARY: Final = "canary-5e1f"
 WITH_CANARY: Final = JobDefinition(name="periodogram", description=CANARY)
@@ -42,7 +43,7 @@ class Refuge:
         self._socket.close()
 
 
-class XmlPromises:
+class XmlPromises(JdlKit):
     """Tried on what the format itself wrote, with something dangerous put in."""
 
     xml: ClassVar[bool] = False

@@ -5,18 +5,26 @@ from __future__ import annotations
 from opus_core.testing.storage_faults import FaultPromises
 from opus_core.testing.storage_jobs import JobPromises
 from opus_core.testing.storage_journal import JournalPromises
+from opus_core.testing.storage_lease import LeasePromises
 from opus_core.testing.storage_limits import LimitPromises
 from opus_core.testing.storage_lists import ListPromises
+from opus_core.testing.storage_notes import NotePromises
 from opus_core.testing.storage_queue import QueuePromises
 from opus_core.testing.storage_records import RecordPromises
+from opus_core.testing.storage_search import SearchPromises
+from opus_core.testing.storage_waiting import WaitPromises
 
 
 class StorageContract(
     JobPromises,
+    NotePromises,
     LimitPromises,
     ListPromises,
+    SearchPromises,
     JournalPromises,
+    WaitPromises,
     QueuePromises,
+    LeasePromises,
     RecordPromises,
     FaultPromises,
 ):

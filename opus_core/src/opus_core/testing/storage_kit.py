@@ -14,6 +14,7 @@ from opus_core.testing.backend import BackendContract, Instances
 from opus_core.testing.timing import PATIENCE, eventually
 
 MakeContext = Callable[[], AbstractContextManager[None]]
+Soon = Callable[[Callable[[], Any], str], None]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,9 +89,7 @@ class StorageKit(BackendContract[Storage]):
         return pass_time
 
     @pytest.fixture
-    def soon(
-        self, pass_time: Callable[[float], None] | None
-    ) -> Callable[[Callable[[], Any], str], None]:
+    def soon(self, pass_time: Callable[[float], None] | None) -> Soon:
         """Waits for what comes true within a second of the storage's clock."""
 
         def wait(condition: Callable[[], Any], what: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from opus_core.backends import JobQuery, Sort, Storage
 from opus_core.errors import BadRequest
-from opus_core.job import DefinitionRef, Job, Parameter, Phase
+from opus_core.job import DefinitionRef, Job, Phase
 from opus_core.testing.backend import Instances
 from opus_core.testing.samples import DOOMED, LONG_AGO, a_job, jobs_at
 from opus_core.testing.storage_kit import StorageKit
@@ -85,48 +85,6 @@ class ListPromises(StorageKit):
             after=LONG_AGO + timedelta(minutes=2),
             before=LONG_AGO + timedelta(minutes=4),
         ) == [wanted[0].id]
-
-    # -- text
-
-    def test_text_finds_the_beginning_of_an_id(self, storage: Storage) -> None:
-        job = storage.add(a_job(id="0123abcd" + 24 * "e"))
-        storage.add(a_job(id="9" + 31 * "f"))
-        for text in ("0123ab", "0123ABCD", job.id):
-            assert _ids(storage, text=text) == [job.id]
-        assert _ids(storage, text="123ab") == [], "found in the middle of an id"
-
-    def test_text_finds_a_part_of_a_run_id_without_regard_to_case(self, storage: Storage) -> None:
-        job = storage.add(a_job(run_id="The Great Comet of 1744"))
-        storage.add(a_job(run_id="Halley"))
-        storage.add(a_job(run_id=None))
-        for text in ("great comet", "THE", "1744"):
-            assert _ids(storage, text=text) == [job.id]
-
-    def test_text_has_no_wildcards(self, storage: Storage) -> None:
-        jobs = {name: storage.add(a_job(run_id=name)) for name in ("x50%y", "x50_y", "x50\\y")}
-        storage.add(a_job(run_id="x50 y"))
-        for character in "%_\\":
-            assert _ids(storage, text=f"50{character}") == [jobs[f"x50{character}y"].id]
-
-    def test_text_finds_a_parameter_with_an_owner_and_a_time(self, storage: Storage) -> None:
-        x = (Parameter(name="x", value="1"), Parameter(name="y", value="Sunspot 'n' \"more\""))
-        job = jobs_at(storage, 1, parameters=x)[0]
-        jobs_at(storage, 1, parameters=x, owner="bob")
-        jobs_at(storage, 1)
-        for text in ("spot", "SUNSPOT", "'n' \"more\""):
-            assert _ids(storage, text=text, owner="ann", after=LONG_AGO) == [job.id]
-            soon = job.created + timedelta(days=1)
-            assert _ids(storage, text=text, owner="ann", before=soon) == [job.id]
-
-    def test_text_finds_no_parameter_without_an_owner_and_a_time(self, storage: Storage) -> None:
-        jobs_at(storage, 1, parameters=(Parameter(name="x", value="sunspot"),))
-        assert _ids(storage, text="sunspot", owner="ann") == []
-        assert _ids(storage, text="sunspot", after=LONG_AGO) == []
-
-    def test_text_finds_values_and_not_names_of_parameters(self, storage: Storage) -> None:
-        jobs_at(storage, 1, parameters=(Parameter(name="period", value="11"),))
-        for text in ("period", "value", "{"):
-            assert _ids(storage, text=text, owner="ann", after=LONG_AGO) == []
 
     # -- order
 

@@ -1,0 +1,47 @@
+"""Promises of `Storage.wait_change`: it wakes whoever waits, and neither early nor late."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from opus_core.backends import Storage
+from opus_core.job import Job
+from opus_core.testing.backend import Instances
+from opus_core.testing.samples import a_job
+from opus_core.testing.storage_kit import StorageKit
+from opus_core.testing.timing import PATIENCE, eventually
+
+
+class WaitPromises(StorageKit):
+    """Who waits for a change hears of it soon, and of nothing else."""
+
+    # -- wait_change
+
+    def test_wait_change_answers_at_once_for_what_is_there(self, storage: Storage) -> None:
+        storage.add(a_job())
+        begun = time.monotonic()
+        assert storage.wait_change(0, PATIENCE) is True
+        assert time.monotonic() - begun < PATIENCE / 2, "waited although an entry was there"
+
+    def test_wait_change_answers_false_when_nothing_comes(self, storage: Storage) -> None:
+        storage.add(a_job())
+        newest = storage.changes(-1)[0]
+        assert storage.wait_change(newest, 0.02) is False
+
+    def test_wait_change_sees_what_another_instance_writes(
+        self, storage: Storage, instances: Instances[Storage]
+    ) -> None:
+        other = instances.open()
+        newest = storage.changes(-1)[0]
+        woken = threading.Event()
+
+        def wait() -> None:
+            if storage.wait_change(newest, 3 * PATIENCE):
+                woken.set()
+
+        waiting = threading.Thread(target=wait, daemon=True)
+        waiting.start()
+        job: Job = other.add(a_job())
+        eventually(woken.is_set, f"wait_change noticed that job {job.id} was added")
+        waiting.join(PATIENCE)
