@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +63,7 @@ TESTS = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def failed(tmp_path_factory):
-    """The tests that failed, by saboteur; each batch in a process of its own."""
+    """What failed tests said, by saboteur; each batch in a process of its own."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
@@ -91,20 +92,27 @@ def failed(tmp_path_factory):
     return verdicts
 
 
+EVERY = [
+    pytest.param(module, one, id=f"{module}-{one}")
+    for module in MODULES
+    for one in saboteurs(f"core.saboteurs.{module}")
+]
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    ("module", "saboteur"),
-    [
-        pytest.param(module, one, id=f"{module}-{one}")
-        for module in MODULES
-        for one in saboteurs(f"core.saboteurs.{module}")
-    ],
-)
+@pytest.mark.parametrize(("module", "saboteur"), EVERY)
 def test_the_named_tests_catch_a_saboteur_and_no_others(module, saboteur, failed):
     caught_by = set(failed[f"{module}.{saboteur}"])
     missed, further = saboteur.caught_by - caught_by, caught_by - saboteur.caught_by
     assert not missed, "not caught by"
     assert not further or saboteur.more, "caught by others as well"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("module", "saboteur"), [one for one in EVERY if one.values[1].says])
+def test_a_failure_says_what_was_promised(module, saboteur, failed):
+    for test in saboteur.caught_by:
+        assert re.search(saboteur.says, failed[f"{module}.{saboteur}"][test]), test
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)

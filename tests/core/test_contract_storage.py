@@ -24,6 +24,10 @@ class TestMemoryStorage(StorageContract):
         return lambda: MemoryStorage(MemoryStorage.Options(universe=universe))
 
     @pytest.fixture
+    def unfit(self):
+        return lambda: MemoryStorage(MemoryStorage.Options(universe=" "))
+
+    @pytest.fixture
     def pass_time(self, make):
         return make().pass_time
 

@@ -44,6 +44,11 @@ class TestLocalManager(ManagerContract):
             manager.close()
 
     @pytest.fixture
+    def unfit(self, tmp_path):
+        (tmp_path / "file").touch()
+        return lambda: LocalManager(LocalOptions(folder=tmp_path / "file"))
+
+    @pytest.fixture
     def rejected(self):
         """A task whose folder is not there: nothing will ever run."""
         return lambda task: replace(task, folder=task.folder.with_name("nowhere"))

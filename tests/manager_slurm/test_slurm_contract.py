@@ -60,6 +60,10 @@ class SlurmContract(ManagerContract):
         return {}
 
     @pytest.fixture
+    def unfit(self):
+        return lambda: SlurmManager(SlurmOptions(commands={"sbatch": "/nowhere/sbatch"}))
+
+    @pytest.fixture
     def rejected(self):
         return lambda task: replace(task, options={"slurm_partition": "nosuch"})
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 import shutil
 import subprocess
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
 from opus_core.testing import AccountsContract, StorageContract
+from opus_storage_postgresql.storage import PostgreSQLStorage
 
 
 class TestStorage(StorageContract):
     @pytest.fixture
     def make(self, pass_time, make):  # in this order: what is connected already has its clock
         return make
+
+    @pytest.fixture
+    def unfit(self, options):
+        """Nobody listens there."""
+        url = "postgresql://opus@127.0.0.1:1/opus"
+        return lambda: PostgreSQLStorage(replace(options, url=url))
 
     @pytest.fixture
     def pass_time(self, pass_time):

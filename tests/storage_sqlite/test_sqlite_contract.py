@@ -34,6 +34,10 @@ class TestStorage(StorageContract):
         return lambda: SQLiteStorage(SQLiteOptions(path=path))
 
     @pytest.fixture
+    def unfit(self, tmp_path):
+        return lambda: SQLiteStorage(SQLiteOptions(path=tmp_path / "nowhere" / "opus.sqlite"))
+
+    @pytest.fixture
     def pass_time(self, pass_time):
         return pass_time
 

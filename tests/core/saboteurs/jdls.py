@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 import urllib.request
@@ -17,7 +18,7 @@ from core.saboteurs.json_jdl import LARGEST, JsonJdl
 from core.saboteurs.registry import breaks
 from core.saboteurs.xml_jdl import XmlJdl
 from opus_core.definition import JobDefinition
-from opus_core.errors import CannotCarry, JdlError
+from opus_core.errors import CannotCarry, ConfigError, JdlError
 from opus_core.testing.jdl import JdlContract
 from opus_core.testing.jdl_kit import PLAIN
 
@@ -35,7 +36,11 @@ def fixtures(back_end):
     def make(self):
         return lambda: back_end(back_end.Options())
 
-    return {"make": make, "too_large": 2 * LARGEST}
+    @pytest.fixture
+    def unfit(self):
+        return lambda: back_end(back_end.Options(indent=-1))
+
+    return {"make": make, "unfit": unfit, "too_large": 2 * LARGEST}
 
 
 class Saboteur(JsonJdl):
@@ -56,7 +61,11 @@ class Wordless(Saboteur):
     about = "One line\nand another"
 
 
-@breaks(JdlContract, "test_its_options_are_a_frozen_dataclass_of_plain_fields")
+@breaks(
+    JdlContract,
+    "test_its_options_are_a_frozen_dataclass_of_plain_fields",
+    more="what its check looks at is not there",
+)
 class Optionless(Saboteur):
     Options = dict
 
@@ -65,16 +74,45 @@ class Optionless(Saboteur):
 class OpensAtOnce(Saboteur):
     def __init__(self, options):
         super().__init__(options)
-        self.file = open("/dev/null")
+        self.ends = os.pipe()
 
     def close(self):
-        self.file.close()
+        while self.ends:
+            os.close(self.ends[-1])
+            self.ends = self.ends[:-1]
 
 
-@breaks(JdlContract, "test_check_is_content_with_what_works")
+@breaks(JdlContract, "test_making_an_instance_asks_nobody", says="it has called .*'/dev/null'")
+class LooksIntoAFile(Saboteur):
+    def __init__(self, options):
+        super().__init__(options)
+        with open("/dev/null") as file:
+            self.schema = file.read()
+
+
+@breaks(
+    JdlContract,
+    "test_check_is_content_with_what_works",
+    more="whoever looks at what close gives back has checked before",
+)
 class NeverContent(Saboteur):
     def check(self):
-        raise JdlError("this cannot work here")
+        raise ConfigError("this cannot work here")
+
+
+@breaks(
+    JdlContract, "test_check_says_in_one_sentence_why_it_cannot_work_here", says="DID NOT RAISE"
+)
+class AlwaysContent(Saboteur):
+    def check(self):
+        """Whatever the options are."""
+
+
+@breaks(JdlContract, "test_close_gives_back_what_was_opened", says="close has given back")
+class LeavesAFileOpen(Saboteur):
+    def check(self):
+        super().check()
+        self.file = open("/dev/null")
 
 
 @breaks(JdlContract, "test_its_warnings_are_sentences")

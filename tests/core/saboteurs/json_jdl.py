@@ -15,11 +15,16 @@ from opus_core.definition import (
     ParameterType,
     UsedDescription,
 )
-from opus_core.errors import CannotCarry, JdlError
+from opus_core.errors import CannotCarry, ConfigError, JdlError
 
 LARGEST = 2 * 2**20  # [byte]
 MARK = "opus-json-1"
 NOTHING = JobDefinition(name="x")
+
+
+@dataclasses.dataclass(frozen=True)
+class JsonOptions:
+    indent: int = 1
 
 
 class JsonJdl(Jdl):
@@ -29,6 +34,11 @@ class JsonJdl(Jdl):
     about = "Job descriptions as JSON, for the tests"
     suffix = ".json"
     media_type = "application/json"
+    Options = JsonOptions
+
+    def check(self):
+        if self.options.indent < 0:
+            raise ConfigError(f"indent = {self.options.indent} is no width; give 0 or more")
 
     def recognises(self, head):
         return head.startswith(b'{"format": "' + MARK.encode() + b'"')

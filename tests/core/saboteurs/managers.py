@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,8 +55,14 @@ def fixtures(back_end):
     def held(self):
         return lambda task: replace(task, options={"hold": "yes"})
 
+    @pytest.fixture
+    def unfit(self, tmp_path):
+        (tmp_path / "file").touch()
+        return lambda: back_end(back_end.Options(folder=tmp_path / "file"))
+
     return {
         "make": make,
+        "unfit": unfit,
         "unavailable": unavailable,
         "unreachable": unreachable,
         "rejected": rejected,
@@ -97,13 +105,51 @@ class Thawed(Saboteur):
 class OpensAtOnce(Saboteur):
     def __init__(self, options):
         super().__init__(options)
-        self.file = Path(os.devnull).open()
+        self.ends = os.pipe()
 
     def close(self):
-        self.file.close()
+        while self.ends:
+            os.close(self.ends[-1])
+            self.ends = self.ends[:-1]
 
 
-@breaks(ManagerKit, "test_check_is_content_with_what_works")
+@breaks(ManagerKit, "test_making_an_instance_asks_nobody", says="asks nobody, and it has called")
+class AsksAtOnce(Saboteur):
+    def __init__(self, options):
+        super().__init__(options)
+        subprocess.run(["true"], check=True)
+
+
+@breaks(
+    ManagerKit,
+    "test_check_says_in_one_sentence_why_it_cannot_work_here",
+    says=r"errors of opus_core\.errors .*check has raised FileExistsError",
+)
+class ChecksInItsOwnWords(Saboteur):
+    def check(self):
+        self.options.folder.mkdir(exist_ok=True)
+
+
+@breaks(
+    ManagerKit,
+    "test_close_gives_back_what_was_opened",
+    says="close has given back the threads",
+)
+class LeavesAThread(Saboteur):
+    def __init__(self, options):
+        super().__init__(options)
+        self.closed = threading.Event()
+
+    def check(self):
+        super().check()
+        threading.Thread(target=self.closed.wait, args=(60,), daemon=True).start()
+
+
+@breaks(
+    ManagerKit,
+    "test_check_is_content_with_what_works",
+    more="whoever looks at what close gives back has checked before",
+)
 class NeverContent(Saboteur):
     def check(self):
         raise ConfigError("this cannot work here")

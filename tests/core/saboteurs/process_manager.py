@@ -20,7 +20,7 @@ from pathlib import Path
 
 from opus_core import links
 from opus_core.backends import Cause, Kind, Manager, Status
-from opus_core.errors import BackendUnavailable, SubmitRejected
+from opus_core.errors import BackendUnavailable, ConfigError, SubmitRejected
 
 GRACE = 0.3  # [s] between TERM and KILL
 LAUNCH = 'setsid bash "$1"/run </dev/null >/dev/null 2>&1 & echo $!'
@@ -37,6 +37,10 @@ class ProcessManager(Manager):
     Options = ProcessOptions
     can_resume = True
     folders = "jobs"  # where the cluster has those of jobs, beside that of the manager
+
+    def check(self):
+        if self.options.folder.is_file():
+            raise ConfigError(f"{self.options.folder} is a file; give a folder")
 
     # --- records ---
 

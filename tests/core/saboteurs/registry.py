@@ -15,18 +15,21 @@ class Saboteur:
     contract: type  # or the part of one that the promise belongs to
     caught_by: frozenset[str]
     more: str  # why further tests cannot help noticing it; empty: none may
+    says: str  # a regular expression that is found in what each of these tests says
 
     def __str__(self) -> str:
         return self.name
 
 
-def breaks(contract, *tests, more=""):
-    """Declare a class a saboteur, which exactly these tests of the contract catch."""
+def breaks(contract, *tests, more="", says=""):
+    """Declare a class a saboteur, which exactly these tests of the contract catch, and say why."""
 
     def declare(back_end):
         missing = [name for name in tests if not hasattr(contract, name)]
         assert not missing, f"{contract.__name__} has no {missing}"
-        back_end.saboteur = Saboteur(back_end.__name__, back_end, contract, frozenset(tests), more)
+        back_end.saboteur = Saboteur(
+            back_end.__name__, back_end, contract, frozenset(tests), more, says
+        )
         return back_end
 
     return declare

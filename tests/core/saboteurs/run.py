@@ -1,4 +1,4 @@
-"""Hold the contracts against saboteurs, and write down which tests failed.
+"""Hold the contracts against saboteurs, and write down which tests failed, and what they said.
 
 python -m core.saboteurs.run FOLDER MODULE...     (writes FOLDER/failed.json)
 """
@@ -23,7 +23,7 @@ settings.register_profile(
 
 
 class Verdicts:
-    """Collects the names of failed tests by module and saboteur, without their parameters."""
+    """Collects by module and saboteur what failed tests said, by name without parameters."""
 
     def __init__(self):
         self.failed = {}
@@ -31,9 +31,12 @@ class Verdicts:
     def pytest_runtest_logreport(self, report):
         file, name, test = report.nodeid.split("::", 2)
         module = Path(file).stem.removeprefix("test_")
-        failed = self.failed.setdefault(f"{module}.{name.removeprefix('Test')}", [])
+        failed = self.failed.setdefault(f"{module}.{name.removeprefix('Test')}", {})
         if report.failed:
-            failed.append(test.partition("[")[0])
+            # What an author reads first: the error with its notes, without the traceback.
+            crash = getattr(report.longrepr, "reprcrash", None)
+            said = crash.message if crash else str(report.longrepr)
+            failed.setdefault(test.partition("[")[0], said[:4000])
 
 
 def main(folder, modules):

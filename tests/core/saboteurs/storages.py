@@ -56,8 +56,13 @@ def fixtures(back_end):
     def unavailable(self, make):
         return lambda: make().failing(Unavailable("the memory is elsewhere"))
 
+    @pytest.fixture
+    def unfit(self):
+        return lambda: back_end(back_end.Options(universe=" "))
+
     return {
         "make": make,
+        "unfit": unfit,
         "pass_time": pass_time,
         "make_newer": make_newer,
         "full": full,
@@ -133,13 +138,59 @@ class OddlyOptioned(Saboteur):
 class OpensAtOnce(Saboteur):
     def __init__(self, options):
         super().__init__(options)
-        self.file = Path(os.devnull).open()
+        self.ends = os.pipe()
 
     def close(self):
-        self.file.close()
+        while self.ends:
+            os.close(self.ends[-1])
+            self.ends = self.ends[:-1]
 
 
-@breaks(RecordPromises, "test_check_is_content_with_what_works")
+@breaks(RecordPromises, "test_making_an_instance_asks_nobody", says=r"has called os\.listdir")
+class LooksAround(Saboteur):
+    def __init__(self, options):
+        super().__init__(options)
+        self.beside = os.listdir()
+
+
+@breaks(
+    RecordPromises,
+    "test_check_says_in_one_sentence_why_it_cannot_work_here",
+    says="check raises ConfigError with one sentence",
+)
+class RefusesInSilence(Saboteur):
+    def check(self):
+        if self.options.universe == " ":
+            raise ConfigError
+
+
+@breaks(
+    RecordPromises,
+    "test_check_says_in_one_sentence_why_it_cannot_work_here",
+    says=r"errors of opus_core\.errors .*RefusesInItsOwnWords\.check has raised OSError",
+)
+class RefusesInItsOwnWords(Saboteur):
+    def check(self):
+        if self.options.universe == " ":
+            raise OSError("errno 2")
+
+
+@breaks(
+    RecordPromises,
+    "test_close_gives_back_what_was_opened",
+    says="close has given back the threads and file descriptors",
+)
+class LeavesAFileOpen(Saboteur):
+    def check(self):
+        super().check()
+        self.opened = Path(os.devnull).open()
+
+
+@breaks(
+    RecordPromises,
+    "test_check_is_content_with_what_works",
+    more="whoever looks at what close gives back has checked before",
+)
 class NeverContent(Saboteur):
     def check(self):
         raise ConfigError("this cannot work here")

@@ -11,6 +11,7 @@ import pytest
 from opus_core.backends import Accounts, Storage
 from opus_core.testing.backend import Instances
 from opus_core.testing.samples import LONG_AGO
+from opus_core.testing.wording import worded
 
 LATER: Final = LONG_AGO + timedelta(hours=1)
 INSTANT: Final = timedelta(milliseconds=1)
@@ -52,4 +53,4 @@ def accounts_of(storage: Storage) -> Accounts:
     """The accounts of a storage that has them."""
     accounts = storage.accounts()
     assert accounts is not None, f"the {storage.name} storage keeps no accounts"
-    return accounts
+    return worded(accounts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import threading
@@ -15,6 +16,10 @@ from typing import Any, Generic, TypeVar
 import pytest
 
 from opus_core.backends import Backend
+from opus_core.errors import ConfigError
+from opus_core.testing.offline import offline
+from opus_core.testing.timing import eventually
+from opus_core.testing.wording import plain, worded
 
 B = TypeVar("B", bound=Backend)
 
@@ -29,15 +34,19 @@ class Instances(Generic[B]):
 
     def open(self) -> B:
         """One more instance, as another process would make it."""
-        instance = self._make()
+        instance = worded(self._make())
         self._opened.append(instance)
         self._prepare(instance)
         return instance
 
-    def restart(self, instance: B) -> B:
-        """Close this instance and answer a new one on the same data."""
+    def shut(self, instance: B) -> None:
+        """Close this instance, and only once."""
         self._opened.remove(instance)
         instance.close()
+
+    def restart(self, instance: B) -> B:
+        """Close this instance and answer a new one on the same data."""
+        self.shut(instance)
         return self.open()
 
     def close(self) -> None:
@@ -48,6 +57,12 @@ class Instances(Generic[B]):
 
 class BackendContract(Generic[B]):
     """The promises of `Backend`. Subclasses supply the fixtures `make` and `instances`."""
+
+    @pytest.fixture
+    def unfit(self) -> Callable[[], B] | None:
+        """Override with a callable that makes an instance which cannot work here: a folder that
+        is a file, a port where nobody listens."""
+        return None
 
     @pytest.fixture
     def make(self) -> Callable[[], B]:
@@ -64,7 +79,8 @@ class BackendContract(Generic[B]):
     def test_its_name_is_lower_case_letters_digits_and_underscores(
         self, make: Callable[[], B]
     ) -> None:
-        assert re.fullmatch(r"[a-z0-9_]+", make().name)
+        name = make().name
+        assert re.fullmatch(r"[a-z0-9_]+", name), f"`use = ...` cannot select by the name {name!r}"
 
     def test_it_says_what_it_is_about_in_one_sentence(self, make: Callable[[], B]) -> None:
         about = make().about
@@ -89,8 +105,24 @@ class BackendContract(Generic[B]):
         assert set(threading.enumerate()) <= threads, "__init__ has started a thread"
         instance.close()
 
+    def test_making_an_instance_asks_nobody(self, make: Callable[[], B]) -> None:
+        with offline("__init__ opens nothing and asks nobody"):
+            instance = make()
+        instance.close()
+
     def test_check_is_content_with_what_works(self, instances: Instances[B]) -> None:
         instances.open().check()
+
+    def test_check_says_in_one_sentence_why_it_cannot_work_here(
+        self, unfit: Callable[[], B] | None
+    ) -> None:
+        if unfit is None:
+            pytest.skip("nothing is known that cannot work: supply the fixture `unfit`")
+        instance = worded(unfit())  # which cannot fail
+        with pytest.raises(ConfigError) as refusal:
+            instance.check()
+        assert plain(refusal.value), "check raises ConfigError with one sentence for the admin"
+        instance.close()
 
     def test_its_warnings_are_sentences(self, instances: Instances[B]) -> None:
         warnings = instances.open().warnings()
@@ -103,6 +135,18 @@ class BackendContract(Generic[B]):
         instance = instances.open()
         instances.restart(instance)
         instance.close()
+
+    def test_close_gives_back_what_was_opened(self, instances: Instances[B]) -> None:
+        instances.restart(instances.open()).check()  # whatever is opened once and for all
+        gc.collect()  # else the number of a descriptor that nobody holds is given out again
+        threads, files = set(threading.enumerate()), _open_files()
+        instance = instances.open()
+        instance.check()
+        instances.shut(instance)
+        eventually(
+            lambda: set(threading.enumerate()) <= threads and _open_files() <= files,
+            "close has given back the threads and file descriptors that were opened since __init__",
+        )
 
 
 def _plain(hint: Any) -> bool:  # noqa: ANN401

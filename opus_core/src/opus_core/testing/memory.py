@@ -86,6 +86,10 @@ class MemoryStorage(MemoryLists, Storage):
         """Let this universe look as if a later version of this module had made it."""
         self.universe.schema = SCHEMA + 1
 
+    def check(self) -> None:
+        if not self.options.universe.strip():
+            raise ConfigError('a universe has a name; give one, as `universe = "main"`')
+
     def prepare(self) -> None:
         if self.universe.schema > SCHEMA:
             raise ConfigError(
