@@ -25,7 +25,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class clock(FunctionElement[int]):
-    """Now, in microseconds since 1970 UTC."""
+    """Now, in microseconds since 1970 UTC, of which only whole milliseconds are told."""
 
     type = BigInteger()
     inherit_cache = True
@@ -40,7 +40,7 @@ def _sqlite_clock(element: clock, compiler: SQLCompiler, **kw: Any) -> str:  # n
 @compiles(clock, "postgresql")
 def _postgresql_clock(element: clock, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401
     # Of the statement, not of the transaction, which may have waited for its turn.
-    return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+    return "(CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT) * 1000)"
 
 
 def micros(instant: datetime) -> int:
