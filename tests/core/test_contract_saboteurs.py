@@ -24,6 +24,9 @@ from opus_core.testing import (
 CONTRACTS = {
     StorageContract: [
         "storages",
+        "saved",
+        "values",
+        "copies",
         "pokes",
         "limits",
         "lists",
@@ -50,8 +53,8 @@ CONTRACTS = {
 MODULES = [module for modules in CONTRACTS.values() for module in modules]
 # What runs in one process; managers wait most of the time.
 BATCHES = [
-    ["storages", "pokes", "limits", "lists", "searches", "journals", "waitings"],
-    ["queues", "leases", "records", "faults", "accounts", "jdls"],
+    ["storages", "saved", "values", "copies", "pokes", "limits", "lists", "searches", "journals"],
+    ["waitings", "queues", "leases", "records", "faults", "accounts", "jdls"],
     ["authenticators", "observers"],
     ["managers", "managers_start"],
     ["managers_status", "managers_reach"],

@@ -78,7 +78,7 @@ def pass_time(database, schema, monkeypatch):
 
     def parameters(self):
         found = own(self)
-        path = f"-c search_path={schema},{clock},pg_catalog"
+        path = f"-c search_path={self.options.schema},{clock},pg_catalog"
         return {**found, "options": f"{found['options']} {path}"}
 
     monkeypatch.setattr(PostgreSQLDatabase, "_parameters", parameters)

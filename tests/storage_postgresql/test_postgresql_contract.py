@@ -14,9 +14,18 @@ from opus_storage_postgresql.storage import PostgreSQLStorage
 
 
 class TestStorage(StorageContract):
+    copies = True
+
     @pytest.fixture
     def make(self, pass_time, make):  # in this order: what is connected already has its clock
         return make
+
+    @pytest.fixture
+    def empty(self, options, admin, schema):
+        """Another schema of the same database."""
+        admin.execute(f"CREATE SCHEMA {schema}_copy")
+        yield lambda: PostgreSQLStorage(replace(options, schema=f"{schema}_copy"))
+        admin.execute(f"DROP SCHEMA {schema}_copy CASCADE")
 
     @pytest.fixture
     def unfit(self, options):

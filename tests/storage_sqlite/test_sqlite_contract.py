@@ -22,6 +22,8 @@ def alive(connections):
 
 
 class TestStorage(StorageContract):
+    copies = True
+
     @pytest.fixture
     def opened(self, connections):
         """The connections to the file, as they come."""
@@ -32,6 +34,10 @@ class TestStorage(StorageContract):
     @pytest.fixture
     def make(self, path, opened):
         return lambda: SQLiteStorage(SQLiteOptions(path=path))
+
+    @pytest.fixture
+    def empty(self, tmp_path):
+        return lambda: SQLiteStorage(SQLiteOptions(path=tmp_path / "other.sqlite"))
 
     @pytest.fixture
     def unfit(self, tmp_path):

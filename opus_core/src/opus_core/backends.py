@@ -150,7 +150,7 @@ class JobQuery:
     last: int | None = None  # the n created last, newest first: overrides sort and reverse; a
     # cursor moves within these n
     text: str = ""  # beginning of a job id, or part of a run id; without regard to the case of
-    # A to Z.
+    # A to Z at least.
     # With an owner (None, anonymous, is one) and `after` or `before`, also part of a parameter's
     # value.
     sort: Sort = Sort.CREATED
@@ -271,7 +271,10 @@ class Storage(Backend):
 
     The one promise above all: `save` is a compare-and-set. Two writers of one version never both
     succeed, in one process, in several, or over several hosts. What a call has returned from is
-    durable: it survives a power cut. Every value comes back as it was given, byte for byte.
+    durable: it survives a power cut. Every value comes back as it was given, byte for byte, and is
+    compared so: no text is trimmed, folded or normalised. (The core lets in no NUL and no half of
+    a surrogate pair, which no encoding carries.) Instants are answered in UTC, those that a storage
+    makes itself, of journal and records, in whole milliseconds.
 
     Errors everywhere: `Unavailable` if the store cannot be reached or is locked for too long,
     `StorageFull` if there is no space left; after either nothing has been changed.
@@ -304,8 +307,9 @@ class Storage(Backend):
 
         Raises, looked for in this order, `AlreadyAdded` if `job.idempotency` names a key that the
         same quota key has used in the last 24 hours, whether or not that job still exists;
-        `JobExists` if the id is taken; `LimitReached` with the limit in the sentence.
-        `limits.active` is counted only if this job is in an active phase.
+        `JobExists` if the id is taken, by a doomed job too; `LimitReached` with the limit in the sentence.
+        `limits.active` is counted only if this job is in an active phase. Doomed jobs count until
+        they are removed.
         """
 
     @abstractmethod
@@ -477,7 +481,7 @@ class Storage(Backend):
 
     @abstractmethod
     def trim(self, stream: str, upto: int) -> None:
-        """Forget records with `seq <= upto`."""
+        """Forget records with `seq <= upto`; whatever is appended later is kept."""
 
 
 # --- Accounts --------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ class RenewingIsTakingAgain(Saboteur):
 @breaks(
     LeasePromises,
     "test_a_lapsed_lease_is_free",
+    "test_the_epoch_grows_by_one_when_a_lapsed_lease_is_taken",
     "test_the_epoch_stays_when_the_holder_comes_back_after_a_lapse",
 )
 class LeasesNeverLapse(Saboteur):
@@ -127,3 +128,28 @@ class LooksAtTheLeaseFirst(Saboteur):
                 self.universe.leases.pop(name, None)
                 return super().lease(name, holder, seconds)
         return super().lease(name, holder, seconds)
+
+
+@breaks(
+    LeasePromises,
+    "test_the_epoch_grows_by_one_when_a_lapsed_lease_is_taken",
+    says="cannot tell that it was taken",
+)
+class TakesUnderTheOldEpoch(Saboteur):
+    def lease(self, name, holder, seconds):
+        standing = self.universe.leases.get(name)
+        lease = super().lease(name, holder, seconds)
+        if standing and standing.holder not in ("", holder) and lease.holder == holder:
+            lease = replace(lease, epoch=standing.epoch)
+            self.universe.leases[name] = lease
+        return lease
+
+
+@breaks(LeasePromises, "test_the_holder_renews_its_lease", says="also when renewed")
+class NeverShortens(Saboteur):
+    def lease(self, name, holder, seconds):
+        standing = self.universe.leases.get(name)
+        lease = super().lease(name, holder, seconds)
+        if standing and standing.holder == holder and seconds == 5:
+            lease = replace(lease, until=max(lease.until, standing.until))
+        return lease

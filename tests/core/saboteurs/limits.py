@@ -11,7 +11,7 @@ from core.saboteurs.registry import breaks
 from core.saboteurs.storages import MOMENT, Saboteur
 from opus_core.backends import Limits
 from opus_core.errors import AlreadyAdded, JobExists, LimitReached
-from opus_core.job import Phase, new_id
+from opus_core.job import Parameter, Phase, new_id
 from opus_core.testing.storage_limits import LimitPromises
 
 fixtures = storages.fixtures
@@ -55,6 +55,7 @@ class CountsFirst(Saboteur):
     "test_limits_per_hour_counts_what_was_created",
     "test_limits_per_hour_counts_deleted_jobs",
     "test_the_limit_stands_in_the_sentence",
+    "test_limits_count_doomed_jobs_until_they_are_removed",
 )
 class NoHourlyLimit(Saboteur):
     def _check_limits(self, job, limits, now):
@@ -164,7 +165,7 @@ class SavesAreCreations(Saboteur):
         return super().save(job, limits=limits, **how)
 
 
-@breaks(LimitPromises, "test_save_asks_the_limits")
+@breaks(LimitPromises, "test_save_asks_the_limits", "test_save_asks_the_limit_of_bytes")
 class SaveAsksNoLimit(Saboteur):
     def save(self, job, *, limits=None, **how):
         return super().save(job, **how)
@@ -246,3 +247,53 @@ class LooksForTheKeyFirst(Saboteur):
             if job.idempotency:
                 self.universe.keys.pop((job.quota_key, job.idempotency.key), None)
             return super().add(job, limits=limits)
+
+
+@breaks(LimitPromises, "test_limits_bytes_counts_an_upload_of_a_job_once")
+class CountsEveryParameter(Saboteur):
+    def _check_limits(self, job, limits, now):
+        def twice(one):
+            uploads = [parameter.upload for parameter in one.parameters if parameter.upload]
+            apart = tuple(
+                Parameter(name="x", upload=replace(upload, sha256=f"{number:064}"))
+                for number, upload in enumerate(uploads)
+            )
+            return replace(one, parameters=apart)
+
+        with self.pretending(twice):
+            super()._check_limits(twice(job), limits, now)
+
+
+@breaks(LimitPromises, "test_limits_count_doomed_jobs_until_they_are_removed")
+class OverlooksTheDoomed(Saboteur):
+    def _check_limits(self, job, limits, now):
+        with self.pretending(lambda one: None if one.doomed else one):
+            super()._check_limits(job, limits, now)
+
+
+@breaks(LimitPromises, "test_a_job_refused_for_its_id_or_key_leaves_nothing_behind")
+class CountsTheRepeated(Saboteur):
+    def add(self, job, *, limits=None):
+        try:
+            return super().add(job, limits=limits)
+        except (JobExists, AlreadyAdded):
+            self.universe.created.append((job.quota_key, self.universe.now()))
+            raise
+
+
+@breaks(
+    LimitPromises, "test_a_job_refused_for_its_id_or_key_leaves_nothing_behind", says="tells of it"
+)
+class JournalsTheRepeated(Saboteur):
+    def add(self, job, *, limits=None):
+        try:
+            return super().add(job, limits=limits)
+        except AlreadyAdded:
+            self.write(job, None, job.phase)
+            raise
+
+
+@breaks(LimitPromises, "test_save_asks_the_limit_of_bytes")
+class SavesAnyBytes(Saboteur):
+    def save(self, job, *, limits=None, **how):
+        return super().save(job, limits=limits and replace(limits, bytes=None), **how)

@@ -10,6 +10,7 @@ from core.saboteurs import storages
 from core.saboteurs.registry import breaks
 from core.saboteurs.storages import Saboteur
 from opus_core.backends import JobQuery, Sort
+from opus_core.errors import Unavailable
 from opus_core.job import ANYONE, Phase
 from opus_core.testing.storage_lists import ListPromises
 
@@ -210,8 +211,41 @@ class PagesByOffset(Saboteur):
             offset += len(page)
 
 
-@breaks(ListPromises, "test_a_slow_reader_stops_nobody")
+@breaks(
+    ListPromises,
+    "test_a_slow_reader_stops_nobody",
+    "test_lists_that_nobody_reads_on_hold_nothing",
+)
 class ReadsUnderALock(Saboteur):
     def _pages(self, query):
         with self.universe.changed:
             yield from super()._pages(query)
+
+
+@breaks(ListPromises, "test_none_of_a_list_is_none", says="a limit of 0 is a limit")
+class NoughtIsNoLimit(Saboteur):
+    def get_list(self, query):
+        return super().get_list(replace(query, limit=query.limit or None))
+
+
+@breaks(ListPromises, "test_none_of_a_list_is_none", says="the last 0 are none")
+class NoughtIsNotLast(Saboteur):
+    def get_list(self, query):
+        return super().get_list(replace(query, last=query.last or None))
+
+
+@breaks(
+    ListPromises,
+    "test_lists_that_nobody_reads_on_hold_nothing",
+    says="no connection is free",
+)
+class HoldsAConnection(Saboteur):
+    def _pages(self, query):
+        held = self.universe.__dict__.setdefault("held", [])
+        if len(held) >= 50:
+            raise Unavailable("no connection is free")
+        held.append(query)
+        try:
+            yield from super()._pages(query)
+        finally:
+            held.remove(query)

@@ -187,3 +187,28 @@ class KeepsPokes(Saboteur):
 
     def take_pokes(self, job_id):
         return super().take_pokes(job_id) | self.pokes.pop(job_id, frozenset())
+
+
+@breaks(
+    NotePromises, "test_a_doomed_job_is_noted_and_poked_like_any_other", says="find a doomed job"
+)
+class PokesNoDoomed(Saboteur):
+    def poke(self, what, *, job_id=None, native_id=None):
+        with self.pretending(lambda job: None if job.doomed else job):
+            return super().poke(what, job_id=job_id, native_id=native_id)
+
+
+@breaks(NotePromises, "test_notes_survive_a_restart", says="note has returned from is durable")
+class NotesOfOneLife(Saboteur):
+    def close(self):
+        for row in self.universe.rows.values():
+            row.job = replace(row.job, job_info={})
+
+
+@breaks(NotePromises, "test_delete_writes_no_entry", says="dooms, not of this")
+class JournalsTheDeleted(Saboteur):
+    def delete(self, job_id, *, expected):
+        job = self.stored(job_id)
+        super().delete(job_id, expected=expected)
+        if job and job.doomed:
+            self.write(job, job.phase, None)

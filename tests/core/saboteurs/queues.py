@@ -224,3 +224,10 @@ class ExpiresByItsOwnClock(Saboteur):
             lambda job: job if job.destruction and job.destruction < now() else None
         ):
             return super().expired(limit)
+
+
+@breaks(QueuePromises, "test_todo_reaches_jobs_of_any_size", says="but one at least")
+class ListsNothingLarge(Saboteur):
+    def todo(self, limit, exclude=()):
+        found = super().todo(limit, exclude)
+        return [job for job in found if sum(len(one.value) for one in job.parameters) < 2**20]

@@ -169,3 +169,29 @@ class LooksForTheKeyFirst(Saboteur):
                 if one.seq not in old
             ]
             return number
+
+
+@breaks(
+    RecordPromises,
+    "test_trim_beyond_the_newest_hides_nothing_to_come",
+    says="what is there, not what will be",
+)
+class TrimsTheFuture(Saboteur):
+    def trim(self, stream, upto):
+        super().trim(stream, upto)
+        marks = self.universe.__dict__.setdefault("marks", {})
+        marks[stream] = max(upto, marks.get(stream, 0))
+
+    def records(self, stream, after=0, limit=1000):
+        mark = self.universe.__dict__.get("marks", {}).get(stream, 0)
+        return super().records(stream, max(after, mark), limit)
+
+
+@breaks(
+    RecordPromises,
+    "test_accounts_are_kept_where_the_contract_says_so",
+    says="set `keeps_accounts = False`",
+)
+class KeepsNoAccounts(Saboteur):
+    def accounts(self):
+        return None

@@ -36,7 +36,12 @@ class Wildcards(Saboteur):
         return super()._says(job, query) or bool(re.search(like, job.run_id or ""))
 
 
-@breaks(SearchPromises, "test_text_finds_a_parameter_with_an_owner_and_a_time")
+@breaks(
+    SearchPromises,
+    "test_text_finds_a_parameter_with_an_owner_and_a_time",
+    "test_text_finds_a_parameter_of_somebody_anonymous",
+    "test_text_is_one_more_filter",
+)
 class FindsNoParameter(Saboteur):
     def _says(self, job, query):
         return super()._says(replace(job, parameters=()), query)
@@ -54,3 +59,26 @@ class FindsInTheDocument(Saboteur):
     def _says(self, job, query):
         narrow = query.owner is not ANYONE and (query.after or query.before)
         return super()._says(job, query) or bool(narrow and query.text in repr(job.parameters))
+
+
+@breaks(
+    SearchPromises,
+    "test_text_finds_a_parameter_of_somebody_anonymous",
+    says="nobody .* is an owner, too",
+)
+class NobodyIsNoOwner(Saboteur):
+    def _says(self, job, query):
+        return super()._says(replace(job, parameters=()) if query.owner is None else job, query)
+
+
+@breaks(SearchPromises, "test_text_is_one_more_filter", says="filters are a logical AND")
+class TextOutweighsTheRest(Saboteur):
+    def _matches(self, job, query):
+        said = query.text and not job.doomed and query.text in (job.run_id or "")
+        return bool(said) or super()._matches(job, query)
+
+
+@breaks(SearchPromises, "test_text_is_one_more_filter", says="never listed")
+class FindsTheDoomedById(Saboteur):
+    def _matches(self, job, query):
+        return query.text == job.id or super()._matches(job, query)

@@ -288,6 +288,7 @@ class BelievesTheVersion(Saboteur):
     JobPromises,
     "test_add_refuses_an_id_that_is_taken",
     "test_one_of_two_that_add_the_same_id_wins",
+    "test_the_id_of_a_doomed_job_is_taken_until_it_is_removed",
 )
 class AddReplaces(Saboteur):
     def add(self, job, *, limits=None):
@@ -430,3 +431,13 @@ class FencedByAnybody(Saboteur):
         if epoch and any(lease.epoch > epoch for lease in self.universe.leases.values()):
             raise Conflict("some lease is newer")
         return super().save(job, epoch=epoch, **how)
+
+
+@breaks(
+    JobPromises, "test_the_id_of_a_doomed_job_is_taken_until_it_is_removed", says="DID NOT RAISE"
+)
+class ReplacesTheDoomed(Saboteur):
+    def add(self, job, *, limits=None):
+        if self.stored(job.id) and self.stored(job.id).doomed:
+            del self.universe.rows[job.id]
+        return super().add(job, limits=limits)

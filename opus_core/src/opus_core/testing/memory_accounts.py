@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 
@@ -18,16 +19,17 @@ from opus_core.errors import (
 
 
 class MemoryAccounts(Accounts):
-    """One lock makes every call a transaction."""
+    """One lock makes every call a transaction; `writing` is entered by what changes something."""
 
-    def __init__(self) -> None:
+    def __init__(self, writing: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         self._lock = threading.RLock()
+        self._writing = writing
         self._users: dict[str, Account] = {}
         self._tokens: dict[str, Token] = {}
         self._sessions: dict[str, Session] = {}
 
     def add_user(self, account: Account) -> Account:
-        with self._lock:
+        with self._writing(), self._lock:
             if account.name in self._users:
                 raise AlreadyExists(f"there is an account {account.name!r} already")
             self._users[account.name] = replace(account, version=1)
@@ -40,7 +42,7 @@ class MemoryAccounts(Accounts):
             return self._users[name]
 
     def save_user(self, account: Account, *, expected: int) -> Account:
-        with self._lock:
+        with self._writing(), self._lock:
             stored = self.read_user(account.name)
             if stored.version != expected:
                 raise Conflict(f"account {account.name!r} was changed since; read it again")
@@ -48,7 +50,7 @@ class MemoryAccounts(Accounts):
             return self._users[account.name]
 
     def delete_user(self, name: str) -> None:
-        with self._lock:
+        with self._writing(), self._lock:
             self._users.pop(name, None)
             self._tokens = {k: one for k, one in self._tokens.items() if one.user != name}
             self.delete_sessions(name)
@@ -59,7 +61,7 @@ class MemoryAccounts(Accounts):
             return [self._users[name] for name in names[:limit]]
 
     def add_token(self, token: Token) -> None:
-        with self._lock:
+        with self._writing(), self._lock:
             self.read_user(token.user)
             if token.prefix in self._tokens:
                 raise AlreadyExists(f"a token begins with {token.prefix!r} already")
@@ -77,17 +79,17 @@ class MemoryAccounts(Accounts):
             return sorted(mine, key=lambda token: (token.created, token.prefix))
 
     def use_token(self, prefix: str, instant: datetime) -> None:
-        with self._lock:
+        with self._writing(), self._lock:
             token = self._tokens.get(prefix)
             if token and (token.last_used is None or token.last_used < instant):
                 self._tokens[prefix] = replace(token, last_used=instant)
 
     def delete_token(self, prefix: str) -> bool:
-        with self._lock:
+        with self._writing(), self._lock:
             return self._tokens.pop(prefix, None) is not None
 
     def add_session(self, session: Session) -> None:
-        with self._lock:
+        with self._writing(), self._lock:
             self.read_user(session.user)
             if session.hash in self._sessions:
                 raise AlreadyExists("there is such a session already; make a new cookie")
@@ -101,21 +103,21 @@ class MemoryAccounts(Accounts):
             return replace(session, data=dict(session.data))
 
     def use_session(self, session_hash: str, instant: datetime, data: Mapping[str, str]) -> None:
-        with self._lock:
+        with self._writing(), self._lock:
             session = self._sessions.get(session_hash)
             if session:
                 self._sessions[session_hash] = replace(session, last_seen=instant, data=dict(data))
 
     def delete_session(self, session_hash: str) -> None:
-        with self._lock:
+        with self._writing(), self._lock:
             self._sessions.pop(session_hash, None)
 
     def delete_sessions(self, user: str) -> None:
-        with self._lock:
+        with self._writing(), self._lock:
             self._sessions = {k: one for k, one in self._sessions.items() if one.user != user}
 
     def sweep(self, *, expired_before: datetime, idle_before: datetime) -> None:
-        with self._lock:
+        with self._writing(), self._lock:
             self._tokens = {
                 prefix: token
                 for prefix, token in self._tokens.items()

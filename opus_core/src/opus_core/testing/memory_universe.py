@@ -59,7 +59,7 @@ class Universe:
         self.leases: dict[str, Lease] = {}
         self.health: dict[str, Health] = {}
         self.streams: dict[str, Stream] = {}
-        self.accounts = MemoryAccounts()
+        self.accounts = MemoryAccounts(self.writing)
         self.fault: Unavailable | None = None  # why nothing can be written
 
     @contextmanager

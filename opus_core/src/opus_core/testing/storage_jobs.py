@@ -74,6 +74,13 @@ class JobPromises(StorageKit):
             storage.add(a_job(id=job.id, owner="eve"))
         assert storage.read(job.id).owner == "ann", "the first job was replaced"
 
+    def test_the_id_of_a_doomed_job_is_taken_until_it_is_removed(self, storage: Storage) -> None:
+        job = storage.add(a_job(marks=DOOMED))
+        with pytest.raises(JobExists):
+            storage.add(a_job(id=job.id))
+        storage.delete(job.id, expected=1)
+        assert storage.add(a_job(id=job.id)).version == 1, "a removed id is not free"
+
     def test_one_of_two_that_add_the_same_id_wins(
         self, storage: Storage, instances: Instances[Storage]
     ) -> None:

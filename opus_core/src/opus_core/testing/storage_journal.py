@@ -13,7 +13,7 @@ import pytest
 
 from opus_core.backends import Storage
 from opus_core.errors import Conflict, Gap
-from opus_core.job import Change, DefinitionRef, Phase, Work, new_id, now
+from opus_core.job import ANYONE, Anyone, Change, DefinitionRef, Phase, Work, new_id, now
 from opus_core.testing.backend import Instances
 from opus_core.testing.samples import DOOMED, a_job, a_running_job
 from opus_core.testing.storage_kit import StorageKit
@@ -190,8 +190,9 @@ class JournalPromises(StorageKit):
             seen += [change.job_id for change in changes]
         assert seen == wanted
 
+    @pytest.mark.parametrize("owner", [ANYONE, "ann"], ids=["of all", "of one owner"])
     def test_a_reader_skips_nothing_that_several_writers_write(
-        self, storage: Storage, instances: Instances[Storage]
+        self, storage: Storage, instances: Instances[Storage], owner: str | Anyone
     ) -> None:
         stores = (storage, instances.open())
         reader = instances.open()
@@ -207,7 +208,7 @@ class JournalPromises(StorageKit):
             after, last_round = 0, False
             while not last_round:
                 last_round = done.is_set()
-                after, changes = reader.changes(after)
+                after, changes = reader.changes(after, owner=owner)
                 seen.extend(change.job_id for change in changes)
 
         following = threading.Thread(target=read, daemon=True)

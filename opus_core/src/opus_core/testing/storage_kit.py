@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -42,6 +42,18 @@ def thorough(test: F) -> F:
 
 class StorageKit(BackendContract[Storage]):
     """Fixtures of the storage contract; `make` is the author's, the rest may be overridden."""
+
+    keeps_accounts: ClassVar[bool] = True
+    """Whether `accounts()` is not None; then hold `AccountsContract` against it as well."""
+
+    copies: ClassVar[bool] = False
+    """Whether `copy_into` copies, into another one of its kind at least."""
+
+    @pytest.fixture
+    def empty(self) -> Callable[[], Storage] | None:
+        """Override with a callable that makes a storage on data of its own, with nothing in it;
+        it is needed where `copies = True`."""
+        return None
 
     @pytest.fixture
     def pass_time(self) -> Callable[[float], None] | None:

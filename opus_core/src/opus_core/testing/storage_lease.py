@@ -36,6 +36,8 @@ class LeasePromises(StorageKit):
         assert renewed.holder == "me"
         assert renewed.until > first.until
         assert renewed.epoch == first.epoch, "the holder is the same, and so is the epoch"
+        shorter = storage.lease("supervisor", "me", 5)
+        assert shorter.until < first.until, "a lease is for `seconds` from now, also when renewed"
 
     def test_a_lapsed_lease_is_free(self, storage: Storage, soon: Soon) -> None:
         storage.lease("supervisor", "me", 0.05)
@@ -43,6 +45,17 @@ class LeasePromises(StorageKit):
             lambda: storage.lease("supervisor", "you", 60).holder == "you",
             "the lease of 0.05 s has lapsed",
         )
+
+    def test_the_epoch_grows_by_one_when_a_lapsed_lease_is_taken(
+        self, storage: Storage, soon: Soon
+    ) -> None:
+        mine = storage.lease("supervisor", "me", 0.05)
+        soon(
+            lambda: storage.lease("supervisor", "you", 60).holder == "you",
+            "the lease of 0.05 s has lapsed",
+        )
+        yours = storage.lease("supervisor", "me", 60)
+        assert yours.epoch == mine.epoch + 1, "who held it before cannot tell that it was taken"
 
     def test_the_epoch_stays_when_the_holder_comes_back_after_a_lapse(
         self, storage: Storage, soon: Soon

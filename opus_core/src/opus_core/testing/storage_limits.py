@@ -10,13 +10,14 @@ import pytest
 
 from opus_core.backends import Limits, Storage
 from opus_core.errors import AlreadyAdded, JobExists, LimitReached, UnknownJob
-from opus_core.job import Idempotency, Job, Phase
+from opus_core.job import ACTIVE, Idempotency, Job, Phase
 from opus_core.testing.backend import Instances
-from opus_core.testing.samples import a_job, a_job_of_bytes, a_running_job
+from opus_core.testing.samples import DOOMED, a_job, a_job_of_bytes, a_running_job
 from opus_core.testing.storage_kit import StorageKit
 from opus_core.testing.timing import race
 
 KEY = Idempotency(key="once", body="a" * 64)
+ANOTHER = Idempotency(key="another", body="a" * 64)
 OTHER_BODY = Idempotency(key="once", body="b" * 64)
 HOUR = 3600.0
 
@@ -27,10 +28,10 @@ class LimitPromises(StorageKit):
     # -- limits.active
 
     def test_limits_active_counts_jobs_in_an_active_phase(self, storage: Storage) -> None:
-        for phase in (Phase.QUEUED, Phase.EXECUTING, Phase.HELD, Phase.SUSPENDED):
-            storage.add(a_job(phase=phase), limits=Limits(active=4))
+        for phase in sorted(ACTIVE):
+            storage.add(a_job(phase=phase), limits=Limits(active=len(ACTIVE)))
         with pytest.raises(LimitReached):
-            storage.add(a_job(phase=Phase.QUEUED), limits=Limits(active=4))
+            storage.add(a_job(phase=Phase.QUEUED), limits=Limits(active=len(ACTIVE)))
 
     def test_limits_active_counts_no_other_phase(self, storage: Storage) -> None:
         for phase in (Phase.PENDING, Phase.COMPLETED, Phase.ERROR, Phase.ABORTED, Phase.ARCHIVED):
@@ -91,7 +92,21 @@ class LimitPromises(StorageKit):
         storage.delete(job.id, expected=1)
         storage.add(a_job_of_bytes(1000), limits=Limits(bytes=1000))
 
+    def test_limits_bytes_counts_an_upload_of_a_job_once(self, storage: Storage) -> None:
+        job = a_job_of_bytes(600)
+        twice = replace(job, parameters=job.parameters * 2)
+        storage.add(twice, limits=Limits(bytes=1000))
+        storage.add(a_job_of_bytes(400), limits=Limits(bytes=1000))
+
     # -- all of them
+
+    @pytest.mark.parametrize("limits", [Limits(active=1), Limits(per_hour=1), Limits(bytes=10)])
+    def test_limits_count_doomed_jobs_until_they_are_removed(
+        self, storage: Storage, limits: Limits
+    ) -> None:
+        storage.add(a_job_of_bytes(10, phase=Phase.QUEUED, marks=DOOMED))
+        with pytest.raises(LimitReached):
+            storage.add(a_job_of_bytes(10, phase=Phase.QUEUED), limits=limits)
 
     @pytest.mark.parametrize("limits", [Limits(active=1), Limits(per_hour=1), Limits(bytes=10)])
     def test_a_limit_is_of_one_quota_key(self, storage: Storage, limits: Limits) -> None:
@@ -122,6 +137,20 @@ class LimitPromises(StorageKit):
         assert storage.changes(newest) == (newest, []), "the journal tells of it"
         storage.add(replace(job, phase=Phase.PENDING), limits=Limits(per_hour=2))
 
+    def test_a_job_refused_for_its_id_or_key_leaves_nothing_behind(self, storage: Storage) -> None:
+        there = storage.add(a_job_of_bytes(10, idempotency=KEY))
+        newest = storage.changes(-1)[0]
+        again, taken = a_job_of_bytes(10, idempotency=KEY), a_job(id=there.id, idempotency=ANOTHER)
+        with pytest.raises(AlreadyAdded):
+            storage.add(again)
+        with pytest.raises(JobExists):
+            storage.add(taken)
+        assert storage.changes(newest) == (newest, []), "the journal tells of it"
+        with pytest.raises(UnknownJob):
+            storage.read(again.id)
+        # Neither the hour nor the key of the refused knows of it, nor are its bytes counted.
+        storage.add(a_job_of_bytes(10, idempotency=ANOTHER), limits=Limits(per_hour=2, bytes=20))
+
     def test_the_errors_of_add_are_looked_for_in_order(self, storage: Storage) -> None:
         there = storage.add(a_job(phase=Phase.QUEUED, idempotency=KEY))
         limits = Limits(active=1)
@@ -141,6 +170,16 @@ class LimitPromises(StorageKit):
         with pytest.raises(LimitReached):
             storage.save(replace(job, phase=Phase.QUEUED), expected=1, limits=Limits(active=1))
         assert storage.read(job.id) == job, "a refused save has changed the job"
+
+    def test_save_asks_the_limit_of_bytes(self, storage: Storage) -> None:
+        storage.add(a_job_of_bytes(600))
+        job = storage.add(a_job())
+        larger = replace(a_job_of_bytes(0, 401), id=job.id)
+        with pytest.raises(LimitReached):
+            storage.save(larger, expected=1, limits=Limits(bytes=1000))
+        assert storage.read(job.id) == job, "a refused save has changed the job"
+        fits = replace(a_job_of_bytes(0, 400), id=job.id)
+        assert storage.save(fits, expected=1, limits=Limits(bytes=1000)).version == 2
 
     def test_save_leaves_the_job_itself_out_of_the_count(self, storage: Storage) -> None:
         job = storage.add(a_job_of_bytes(10, phase=Phase.QUEUED))

@@ -134,6 +134,11 @@ class ListPromises(StorageKit):
         assert listed == [jobs[0].id, jobs[1].id]
         assert _ids(storage, last=3, limit=1) == [jobs[3].id]
 
+    def test_none_of_a_list_is_none(self, storage: Storage) -> None:
+        jobs_at(storage, 0, 1)
+        assert _ids(storage, limit=0) == [], "a limit of 0 is a limit"
+        assert _ids(storage, last=0) == [], "the last 0 are none"
+
     # -- pages and cursors
 
     @pytest.mark.parametrize("sort", Sort)
@@ -190,6 +195,20 @@ class ListPromises(StorageKit):
         )
         assert [job.version for job in saved] == [2, 2]
         assert [summary.id for summary in reading] == [jobs[1].id]
+
+    def test_lists_that_nobody_reads_on_hold_nothing(self, storage: Storage) -> None:
+        jobs = jobs_at(storage, 0, 1)
+        begun = [storage.get_list(JobQuery()) for _ in range(60)]
+        for reading in begun:
+            next(reading)
+
+        def go_on() -> int:
+            return storage.save(jobs[1], expected=1).version + len(
+                list(storage.get_list(JobQuery()))
+            )
+
+        assert together(go_on) == [4], "a list that was begun holds a connection between pages"
+        assert all(next(reading).id == jobs[1].id for reading in begun)
 
 
 def _ids(storage: Storage, **query: Any) -> list[str]:  # noqa: ANN401  any field of a query

@@ -46,6 +46,19 @@ class NotePromises(StorageKit):
         together(*(partial(stores[n % 2].note, job.id, {f"k{n}": str(n)}) for n in range(6)))
         assert storage.read(job.id).job_info == {f"k{n}": str(n) for n in range(6)}
 
+    def test_a_doomed_job_is_noted_and_poked_like_any_other(self, storage: Storage) -> None:
+        job = storage.add(a_running_job(marks=DOOMED))
+        storage.note(job.id, {"node": "n1"})
+        assert storage.poke("event", job_id=job.id) == 1, "poke does not find a doomed job"
+        assert storage.read(job.id, doomed=True).job_info == {"node": "n1"}
+        assert storage.take_pokes(job.id) == {"event"}
+
+    def test_notes_survive_a_restart(self, storage: Storage, instances: Instances[Storage]) -> None:
+        job = storage.add(a_job(job_info={"a": "1"}))
+        storage.note(job.id, {"b": "2"})
+        kept = instances.restart(storage).read(job.id).job_info
+        assert kept == {"a": "1", "b": "2"}, "what note has returned from is durable"
+
     # -- poke
 
     def test_poke_by_id_is_taken_once(self, storage: Storage) -> None:
@@ -112,6 +125,12 @@ class NotePromises(StorageKit):
         with pytest.raises(Conflict):
             storage.delete(job.id, expected=2)
         assert storage.read(job.id) == job
+
+    def test_delete_writes_no_entry(self, storage: Storage) -> None:
+        job = storage.add(a_job(marks=DOOMED))
+        newest = storage.changes(-1)[0]
+        storage.delete(job.id, expected=1)
+        assert storage.changes(newest) == (newest, []), "the journal tells of dooms, not of this"
 
     def test_delete_of_what_is_gone_does_nothing(self, storage: Storage) -> None:
         job = storage.add(a_job())

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from opus_core.backends import Live, Ref, Storage
-from opus_core.job import Phase, Work, now
+from opus_core.job import Parameter, Phase, Work, now
 from opus_core.testing.backend import Instances
 from opus_core.testing.samples import DOOMED, LONG_AGO, a_job, a_running_job
 from opus_core.testing.storage_kit import Soon, StorageKit
@@ -83,6 +83,17 @@ class QueuePromises(StorageKit):
         for _ in range(3):
             storage.add(a_running_job())
         assert len(storage.todo(2)) == 2
+
+    def test_todo_reaches_jobs_of_any_size(self, storage: Storage) -> None:
+        large = (Parameter(name="x", value="x" * 3_000_000),)
+        jobs = {storage.add(a_running_job(parameters=large)).id for _ in range(5)}
+        seen: set[str] = set()
+        while len(seen) < len(jobs):
+            found = storage.todo(ALL, seen)
+            assert found, "of large jobs it may list fewer than there are, but one at least"
+            assert seen.isdisjoint(job.id for job in found), "listed, although it was excluded"
+            seen |= {job.id for job in found}
+        assert seen == jobs
 
     def test_todo_leaves_out_what_is_excluded(self, storage: Storage) -> None:
         jobs = [storage.add(a_running_job()) for _ in range(4)]

@@ -75,6 +75,13 @@ class RecordPromises(StorageKit):
         accounts = storage.accounts()
         assert accounts is None or isinstance(accounts, Accounts)
 
+    def test_accounts_are_kept_where_the_contract_says_so(self, storage: Storage) -> None:
+        if not self.keeps_accounts:
+            pytest.skip("this storage keeps no accounts: `keeps_accounts = False`")
+        assert storage.accounts() is not None, (
+            "accounts() is None: set `keeps_accounts = False` where a storage keeps none"
+        )
+
     # -- streams
 
     @thorough
@@ -136,6 +143,14 @@ class RecordPromises(StorageKit):
         storage.trim("audit", numbers[1])
         storage.trim("never written", 5)
         assert [one.data["n"] for one in storage.records("audit")] == [2]
+
+    def test_trim_beyond_the_newest_hides_nothing_to_come(self, storage: Storage) -> None:
+        newest = storage.append("audit", {"n": 1})
+        storage.trim("audit", newest + 1000)
+        storage.append("audit", {"n": 2})
+        assert [one.data["n"] for one in storage.records("audit")] == [2], (
+            "trim forgets what is there, not what will be"
+        )
 
     def test_records_survive_a_restart(
         self, storage: Storage, instances: Instances[Storage]

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from opus_core.backends import JobQuery, Storage
-from opus_core.job import Parameter
-from opus_core.testing.samples import LONG_AGO, a_job, jobs_at
+from opus_core.job import Parameter, Phase
+from opus_core.testing.samples import DOOMED, LONG_AGO, a_job, jobs_at
 from opus_core.testing.storage_kit import StorageKit
 
 
@@ -45,6 +45,25 @@ class SearchPromises(StorageKit):
             assert _ids(storage, text=text, owner="ann", after=LONG_AGO) == [job.id]
             soon = job.created + timedelta(days=1)
             assert _ids(storage, text=text, owner="ann", before=soon) == [job.id]
+
+    def test_text_finds_a_parameter_of_somebody_anonymous(self, storage: Storage) -> None:
+        x = (Parameter(name="x", value="sunspot"),)
+        job = jobs_at(storage, 1, parameters=x, owner=None)[0]
+        jobs_at(storage, 1, parameters=x)
+        found = _ids(storage, text="sunspot", owner=None, after=LONG_AGO)
+        assert found == [job.id], "nobody (None) is an owner, too"
+
+    def test_text_is_one_more_filter(self, storage: Storage) -> None:
+        x = (Parameter(name="x", value="sunspot"),)
+        wanted = jobs_at(storage, 1, parameters=x, phase=Phase.ERROR)[0]
+        jobs_at(storage, 1, run_id="sunspot")
+        jobs_at(storage, 1, run_id="sunspot", owner="bob", phase=Phase.ERROR)
+        jobs_at(storage, -1, run_id="sunspot", phase=Phase.ERROR)
+        jobs_at(storage, 1, phase=Phase.ERROR)
+        doomed = jobs_at(storage, 1, run_id="sunspot", phase=Phase.ERROR, marks=DOOMED)[0]
+        query = {"owner": "ann", "after": LONG_AGO, "phases": frozenset({Phase.ERROR})}
+        assert _ids(storage, text="sunspot", **query) == [wanted.id], "filters are a logical AND"
+        assert _ids(storage, text=doomed.id) == [], "doomed jobs are never listed"
 
     def test_text_finds_no_parameter_without_an_owner_and_a_time(self, storage: Storage) -> None:
         jobs_at(storage, 1, parameters=(Parameter(name="x", value="sunspot"),))
