@@ -38,7 +38,7 @@ CONTRACTS = {
         "records",
         "faults",
     ],
-    AccountsContract: ["accounts"],
+    AccountsContract: ["accounts", "access"],
     JdlContract: ["jdls"],
     AuthenticateContract: ["authenticators"],
     ObserverContract: ["observers"],
@@ -54,7 +54,7 @@ MODULES = [module for modules in CONTRACTS.values() for module in modules]
 # What runs in one process; managers wait most of the time.
 BATCHES = [
     ["storages", "saved", "values", "copies", "pokes", "limits", "lists", "searches", "journals"],
-    ["waitings", "queues", "leases", "records", "faults", "accounts", "jdls"],
+    ["waitings", "queues", "leases", "records", "faults", "accounts", "access", "jdls"],
     ["authenticators", "observers"],
     ["managers", "managers_start"],
     ["managers_status", "managers_reach"],

@@ -307,9 +307,9 @@ class Storage(Backend):
 
         Raises, looked for in this order, `AlreadyAdded` if `job.idempotency` names a key that the
         same quota key has used in the last 24 hours, whether or not that job still exists;
-        `JobExists` if the id is taken, by a doomed job too; `LimitReached` with the limit in the sentence.
-        `limits.active` is counted only if this job is in an active phase. Doomed jobs count until
-        they are removed.
+        `JobExists` if the id is taken, by a doomed job too; `LimitReached` with the limit in the
+        sentence. `limits.active` is counted only if this job is in an active phase. Doomed jobs
+        count until they are removed.
         """
 
     @abstractmethod

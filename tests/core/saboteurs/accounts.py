@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import replace
+from datetime import timedelta, timezone
 
 import pytest
 
 from core.saboteurs.registry import breaks
-from opus_core.errors import AlreadyExists, Conflict, UnknownSession, UnknownToken, UnknownUser
+from opus_core.errors import AlreadyExists, Conflict, UnknownUser
 from opus_core.testing.accounts import AccountsContract
 from opus_core.testing.memory import MemoryStorage
 from opus_core.testing.memory_accounts import MemoryAccounts
@@ -93,6 +94,7 @@ class ReadsNobody(Saboteur):
     AccountsContract,
     "test_names_are_case_sensitive",
     "test_users_are_listed_by_code_points",
+    "test_names_that_look_alike_are_told_apart",
 )
 class NamesOfAnyCase(Saboteur):
     def find(self, name):
@@ -144,7 +146,11 @@ class SaveAdds(Saboteur):
         return super().save_user(account, expected=expected)
 
 
-@breaks(AccountsContract, "test_delete_user_takes_tokens_and_sessions_with_it")
+@breaks(
+    AccountsContract,
+    "test_delete_user_takes_tokens_and_sessions_with_it",
+    more="what is there without a user may have outlived one",
+)
 class OrphansTokens(Saboteur):
     def delete_user(self, name):
         tokens = self._tokens
@@ -152,7 +158,11 @@ class OrphansTokens(Saboteur):
         self._tokens = tokens
 
 
-@breaks(AccountsContract, "test_delete_user_takes_tokens_and_sessions_with_it")
+@breaks(
+    AccountsContract,
+    "test_delete_user_takes_tokens_and_sessions_with_it",
+    more="what is there without a user may have outlived one",
+)
 class OrphansSessions(Saboteur):
     def delete_user(self, name):
         sessions = self._sessions
@@ -160,7 +170,11 @@ class OrphansSessions(Saboteur):
         self._sessions = sessions
 
 
-@breaks(AccountsContract, "test_delete_user_removes_the_account")
+@breaks(
+    AccountsContract,
+    "test_delete_user_removes_the_account",
+    more="what is there without a user may have outlived one",
+)
 class DeletedUsersAreRead(Saboteur):
     gone = None
 
@@ -204,186 +218,51 @@ class ListsAtTheName(Saboteur):
 # --- tokens ---
 
 
-@breaks(AccountsContract, "test_a_token_comes_back_as_it_was_given")
-class TokensWithoutScopes(Saboteur):
-    def add_token(self, token):
-        super().add_token(replace(token, scopes=frozenset()))
+@breaks(AccountsContract, "test_names_that_look_alike_are_told_apart", says="tokens of another")
+class TokensOfThePadded(Saboteur):
+    def get_tokens(self, user):
+        found = [
+            one
+            for name in self._users
+            if name.strip() == user.strip()
+            for one in super(TokensOfThePadded, self).get_tokens(name)
+        ]
+        return sorted(found, key=lambda token: (token.created, token.prefix))
 
 
-@breaks(AccountsContract, "test_add_token_refuses_a_prefix_that_is_taken")
-class TokensAreReplaced(Saboteur):
-    def add_token(self, token):
-        self._tokens.pop(token.prefix, None)
-        super().add_token(token)
-
-
-@breaks(AccountsContract, "test_add_token_of_an_unknown_user_raises")
-class TokensOfNobody(Saboteur):
-    def add_token(self, token):
-        if token.user in self._users:
-            super().add_token(token)
-        self._tokens[token.prefix] = token
-
-
-# A prefix that is taken is still refused by the call above.
-
-
-@breaks(AccountsContract, "test_read_token_of_an_unknown_prefix_raises")
-class ReadsNoToken(Saboteur):
-    def read_token(self, prefix):
-        return None if prefix == "opus_none" else super().read_token(prefix)
-
-
-@breaks(AccountsContract, "test_an_expired_token_is_answered_like_any_other")
-class HidesTheExpired(Saboteur):
+@breaks(AccountsContract, "test_instants_of_accounts_are_in_utc", says="a token are not in UTC")
+class TokensInLocalTime(Saboteur):
     def read_token(self, prefix):
         token = super().read_token(prefix)
-        if token.expires and token.expires == token.created:
-            raise UnknownToken("expired")
-        return token
+        zone = timezone(timedelta(hours=1))
+        return replace(token, expires=token.expires and token.expires.astimezone(zone))
 
 
-@breaks(AccountsContract, "test_a_users_tokens_are_listed_oldest_first")
-class TokensByPrefix(Saboteur):
-    def get_tokens(self, user):
-        return sorted(super().get_tokens(user), key=lambda one: one.prefix)
-
-
-@breaks(AccountsContract, "test_use_token_sets_last_used_if_it_is_later")
-class UsedEarlier(Saboteur):
-    def use_token(self, prefix, instant):
-        token = self._tokens.get(prefix)
-        if token:
-            self._tokens[prefix] = replace(token, last_used=instant)
-
-
-@breaks(AccountsContract, "test_use_token_of_what_is_gone_does_nothing")
-class UsesNoToken(Saboteur):
-    def use_token(self, prefix, instant):
-        self.read_token(prefix)
-        super().use_token(prefix, instant)
-
-
-@breaks(
-    AccountsContract,
-    "test_a_deleted_token_is_unknown",
-    "test_one_of_several_that_revoke_a_token_is_told_so",
-)
-class TokensLinger(Saboteur):
-    def delete_token(self, prefix):
-        return prefix in self._tokens
-
-
-@breaks(AccountsContract, "test_one_of_several_that_revoke_a_token_is_told_so")
-class RevokesForEverybody(Saboteur):
-    def delete_token(self, prefix):
-        known = prefix in self._tokens
+@breaks(AccountsContract, "test_nothing_outlives_a_user_deleted_meanwhile", says="outlived its")
+class LooksForTheUserFirst(Saboteur):
+    def add_token(self, token):
+        if token.user not in self._users:
+            raise UnknownUser(f"there is no account {token.user!r}")
         time.sleep(MOMENT)
-        super().delete_token(prefix)
-        return known
+        with self._lock:
+            if token.prefix in self._tokens:
+                raise AlreadyExists("taken")
+            self._tokens[token.prefix] = token
 
 
 @breaks(
     AccountsContract,
-    "test_delete_token_of_what_is_gone_does_nothing",
-    "test_one_of_several_that_revoke_a_token_is_told_so",
+    "test_accounts_are_asked_from_several_threads_at_once",
+    says="several threads at once: .*busy",
 )
-class RevokesOnce(Saboteur):
-    def delete_token(self, prefix):
-        self.read_token(prefix)
-        return super().delete_token(prefix)
-
-
-# --- sessions ---
-
-
-@breaks(AccountsContract, "test_a_session_comes_back_as_it_was_given")
-class SessionsSeenAtOnce(Saboteur):
-    def add_session(self, session):
-        super().add_session(replace(session, last_seen=session.created))
-        if session.data == {} and session.last_seen != session.created:
-            self._sessions[session.hash] = session
-
-
-@breaks(AccountsContract, "test_add_session_refuses_a_hash_that_is_taken")
-class SessionsAreReplaced(Saboteur):
-    def add_session(self, session):
-        self._sessions.pop(session.hash, None)
-        super().add_session(session)
-
-
-@breaks(AccountsContract, "test_add_session_of_an_unknown_user_raises")
-class SessionsOfNobody(Saboteur):
-    def add_session(self, session):
-        if session.user in self._users:
-            super().add_session(session)
-        self._sessions[session.hash] = session
-
-
-@breaks(AccountsContract, "test_read_session_of_an_unknown_hash_raises")
-class ReadsNoSession(Saboteur):
-    asked = 0
-
-    def read_session(self, session_hash):
-        if session_hash == "none" and not self.asked:
-            return None
-        return super().read_session(session_hash)
+class OneUseAtATime(Saboteur):
+    using = 0
 
     def use_session(self, session_hash, instant, data):
-        self.asked += 1
+        self.using += 1
+        time.sleep(0.02)
+        alone = self.using == 1
+        self.using -= 1
+        if not alone:
+            raise Conflict("busy")
         super().use_session(session_hash, instant, data)
-
-
-@breaks(AccountsContract, "test_use_session_replaces_last_seen_and_data")
-class SessionDataAddsUp(Saboteur):
-    def use_session(self, session_hash, instant, data):
-        old = self._sessions.get(session_hash)
-        super().use_session(session_hash, instant, {**old.data, **data} if old else data)
-
-
-@breaks(AccountsContract, "test_use_session_of_what_is_gone_does_nothing")
-class UsesNoSession(Saboteur):
-    def use_session(self, session_hash, instant, data):
-        if session_hash not in self._sessions:
-            raise UnknownSession(session_hash)
-        super().use_session(session_hash, instant, data)
-
-
-@breaks(AccountsContract, "test_a_deleted_session_is_unknown")
-class SessionsLinger(Saboteur):
-    def delete_session(self, session_hash):
-        """Forgotten."""
-
-
-@breaks(AccountsContract, "test_delete_session_of_what_is_gone_does_nothing")
-class SignsOutOnce(Saboteur):
-    def delete_session(self, session_hash):
-        self.read_session(session_hash)
-        super().delete_session(session_hash)
-
-
-@breaks(AccountsContract, "test_delete_sessions_signs_one_user_out_everywhere")
-class SignsEverybodyOut(Saboteur):
-    def delete_sessions(self, user):
-        if user in self._users:
-            self._sessions = {}
-        super().delete_sessions(user)
-
-
-# --- sweep ---
-
-
-@breaks(AccountsContract, "test_sweep_removes_tokens_that_expired_before")
-class SweepsTokensAtTheInstant(Saboteur):
-    def sweep(self, *, expired_before, idle_before):
-        super().sweep(expired_before=expired_before, idle_before=idle_before)
-        kept = self._tokens.items()
-        self._tokens = {key: one for key, one in kept if one.expires != expired_before}
-
-
-@breaks(AccountsContract, "test_sweep_removes_sessions_last_seen_before")
-class SweepsSessionsByAge(Saboteur):
-    def sweep(self, *, expired_before, idle_before):
-        kept = self._sessions.items()
-        self._sessions = {key: one for key, one in kept if one.created >= idle_before}
-        super().sweep(expired_before=expired_before, idle_before=idle_before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
@@ -11,9 +12,9 @@ from hypothesis import given
 
 from opus_core.backends import Account, Accounts, Storage
 from opus_core.errors import AlreadyExists, Conflict, UnknownSession, UnknownToken, UnknownUser
-from opus_core.testing.accounts_kit import AccountsKit, accounts_of
+from opus_core.testing.accounts_kit import LATER, AccountsKit, accounts_of
 from opus_core.testing.backend import Instances
-from opus_core.testing.samples import a_session, a_token, an_account
+from opus_core.testing.samples import LONG_AGO, a_session, a_token, an_account
 from opus_core.testing.storage_kit import thorough
 from opus_core.testing.strategies import accounts as any_accounts
 from opus_core.testing.timing import race
@@ -146,3 +147,72 @@ class UserPromises(AccountsKit):
             accounts.add_user(an_account(name))
         assert [user.name for user in accounts.get_users("b")] == ["c", "d", "e"]
         assert [user.name for user in accounts.get_users("bb", limit=2)] == ["c", "d"]
+
+    def test_names_that_look_alike_are_told_apart(self, accounts: Accounts) -> None:
+        alike = ("\u00e9", "e\u0301", "\u00c9", "e", "\u00e9 ")
+        for name in alike:
+            accounts.add_user(an_account(name))
+            accounts.add_token(a_token(f"opus_{name}", user=name))
+        for name in alike:
+            assert accounts.read_user(name).name == name, f"{name!r} is taken for another user"
+            tokens = [one.prefix for one in accounts.get_tokens(name)]
+            assert tokens == [f"opus_{name}"], f"{name!r} has tokens of another user"
+
+    def test_instants_of_accounts_are_in_utc(self, accounts: Accounts) -> None:
+        accounts.add_user(an_account())
+        accounts.add_token(a_token(expires=LONG_AGO, last_used=LONG_AGO))
+        accounts.add_session(a_session())
+        token, session = accounts.read_token("opus_1"), accounts.read_session("1" * 64)
+        instants: dict[str, list[datetime | None]] = {
+            "an account": [accounts.read_user("ann").created, accounts.get_users()[0].created],
+            "a token": [token.created, token.expires, token.last_used],
+            "a session": [session.created, session.last_seen],
+        }
+        for what, found in instants.items():
+            assert all(one and one.utcoffset() == timedelta(0) for one in found), (
+                f"the instants of {what} are not in UTC"
+            )
+
+    def test_nothing_outlives_a_user_deleted_meanwhile(
+        self, accounts: Accounts, another: Callable[[], Accounts]
+    ) -> None:
+        other = another()
+        for number in range(5):
+            name = f"user{number}"
+            accounts.add_user(an_account(name))
+            calls: list[Callable[[], object]] = [
+                partial(other.delete_user, name),
+                partial(accounts.add_session, a_session(f"session{number}", user=name)),
+                partial(accounts.add_token, a_token(f"token{number}", user=name)),
+            ]
+            race(
+                *(calls if number % 2 else reversed(calls))
+            )  # the last one to arrive is often the first to run
+            assert accounts.get_tokens(name) == [], "a token has outlived its user"
+            with pytest.raises(UnknownSession):
+                accounts.read_session(f"session{number}")
+
+    def test_accounts_are_asked_from_several_threads_at_once(self, accounts: Accounts) -> None:
+        def live_a_life(number: int) -> str:
+            name, prefix, cookie = f"user{number}", f"opus_{number}", str(number) * 64
+            accounts.add_user(an_account(name))
+            accounts.add_token(a_token(prefix, user=name))
+            accounts.add_session(a_session(cookie, user=name))
+            accounts.use_token(prefix, LATER)
+            accounts.use_session(cookie, LATER, {"n": str(number)})
+            asked: dict[str, bool] = {
+                "read_user": accounts.read_user(name).name == name,
+                "get_users": name in [one.name for one in accounts.get_users()],
+                "save_user": accounts.save_user(an_account(name), expected=1).name == name,
+                "read_token": accounts.read_token(prefix).user == name,
+                "get_tokens": [one.prefix for one in accounts.get_tokens(name)] == [prefix],
+                "read_session": accounts.read_session(cookie).data == {"n": str(number)},
+                "delete_token": accounts.delete_token(prefix),
+            }
+            accounts.delete_sessions(name)
+            accounts.delete_user(name)
+            return ", ".join(method for method, holds in asked.items() if not holds)
+
+        outcomes = race(*(partial(live_a_life, number) for number in range(6)))
+        wrong = [one for one in outcomes if one]
+        assert not wrong, f"every method may be called from several threads at once: {wrong}"
