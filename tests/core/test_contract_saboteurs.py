@@ -48,6 +48,8 @@ CONTRACTS = {
         "managers_status",
         "managers_stop",
         "managers_reach",
+        "managers_answers",
+        "managers_offer",
     ],
 }
 MODULES = [module for modules in CONTRACTS.values() for module in modules]
@@ -58,7 +60,7 @@ BATCHES = [
     ["authenticators", "observers"],
     ["managers", "managers_start"],
     ["managers_status", "managers_reach"],
-    ["managers_stop"],
+    ["managers_stop", "managers_answers", "managers_offer"],
 ]
 PATIENCE = "3"  # [s]; most saboteurs are caught at once, and those that never answer need waiting
 TESTS = Path(__file__).parents[1]

@@ -135,14 +135,6 @@ class ResumesNothing(Saboteur):
         """Forgotten."""
 
 
-@breaks(StatusPromises, "test_resume_is_refused_where_it_is_not_known")
-class ResumesInSilence(Saboteur):
-    can_resume = False
-
-    def resume(self, ref):
-        """Nothing is known about resuming."""
-
-
 @breaks(StatusPromises, "test_get_info_is_text")
 class InfoOfAnyKind(Saboteur):
     def get_info(self, ref):

@@ -25,6 +25,9 @@ WAITS: Final = "until [ -e stop ] || ((SECONDS > 300)); do sleep 0.02; done\n"
 COUNTS: Final = "echo once >> runs\n"
 """Leaves a line for each time that the script ran."""
 
+NEVER: Final = Ref(tag="opus-kit-never")
+"""A submission that never was."""
+
 _ALIVE: Final = (Kind.QUEUED, Kind.HELD, Kind.RUNNING, Kind.SUSPENDED)
 
 MakeContext = Callable[[], AbstractContextManager[None]]

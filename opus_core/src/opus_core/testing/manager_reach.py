@@ -101,7 +101,7 @@ class ReachPromises(ManagerKit):
             except SubmitDeferred:
                 pass
             except BackendUnavailable:
-                pytest.skip("nothing is known of what it was not asked, and that is what it says")
+                pytest.skip("it defers nothing while it is `unavailable`: it knows nothing then")
 
         def found() -> list[tuple[str, ...]]:
             try:
@@ -127,7 +127,7 @@ class ReachPromises(ManagerKit):
         self, manager: Manager, desk: Desk
     ) -> None:
         if self.shared_folder:
-            pytest.skip("the results are where they belong")
+            pytest.skip("the results are where they belong: `shared_folder = True`")
         task = desk.started(manager, RESULT)
         until(manager, task.ref, Kind.ENDED)
         for gone in ("results/out", "stdout", "exit"):

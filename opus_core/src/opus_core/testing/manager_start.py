@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from opus_core.backends import Kind, Links, Manager, Task
-from opus_core.definition import JobDefinition, ParameterDescription
 from opus_core.errors import SubmitRejected
 from opus_core.testing.backend import Instances
 from opus_core.testing.manager_kit import (
@@ -203,18 +202,6 @@ class StartPromises(ManagerKit):
     def test_seal_is_idempotent(self, manager: Manager, desk: Desk) -> None:
         task = desk.task("true")
         assert manager.seal(task) == manager.seal(task)
-
-    # -- before there is a job
-
-    def test_run_options_are_parameter_descriptions(self, manager: Manager) -> None:
-        options = type(manager).run_options(manager.options)
-        assert isinstance(options, tuple)
-        assert all(isinstance(option, ParameterDescription) for option in options)
-        names = [option.name.casefold() for option in options]
-        assert len(set(names)) == len(names), "one name twice"
-
-    def test_a_script_may_be_sent_ahead_of_time(self, manager: Manager) -> None:
-        manager.cp_script(JobDefinition(name="kit", script="true"))
 
 
 def _content(folder: Path) -> list[tuple[str, int]]:

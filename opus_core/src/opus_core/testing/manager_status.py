@@ -10,9 +10,10 @@ from typing import ClassVar
 import pytest
 
 from opus_core.backends import Cause, Kind, Manager, Ref, Status, Task
-from opus_core.errors import BackendUnavailable, NotAllowed, SubmitDeferred
+from opus_core.errors import BackendUnavailable, SubmitDeferred
 from opus_core.testing.manager_kit import (
     COUNTS,
+    NEVER,
     WAITS,
     Desk,
     MakeContext,
@@ -24,8 +25,6 @@ from opus_core.testing.manager_kit import (
     until,
 )
 from opus_core.testing.timing import PATIENCE, eventually, together
-
-NEVER = Ref(tag="opus-kit-never")
 
 
 class StatusPromises(ManagerKit):
@@ -140,12 +139,6 @@ class StatusPromises(ManagerKit):
         if manager.can_resume:
             manager.resume(task.ref)
             assert until(manager, task.ref, Kind.ENDED).cause is Cause.OK
-
-    def test_resume_is_refused_where_it_is_not_known(self, manager: Manager) -> None:
-        if manager.can_resume:
-            pytest.skip(f"the {manager.name} manager can resume")
-        with pytest.raises(NotAllowed):
-            manager.resume(NEVER)
 
     def test_get_info_is_text(self, manager: Manager, desk: Desk) -> None:
         task = desk.started(manager, WAITS)
