@@ -39,7 +39,7 @@ CONTRACTS = {
         "faults",
     ],
     AccountsContract: ["accounts", "access"],
-    JdlContract: ["jdls"],
+    JdlContract: ["jdls", "jdls_xml"],
     AuthenticateContract: ["authenticators"],
     ObserverContract: ["observers"],
     ManagerContract: [
@@ -56,7 +56,7 @@ MODULES = [module for modules in CONTRACTS.values() for module in modules]
 # What runs in one process; managers wait most of the time.
 BATCHES = [
     ["storages", "saved", "values", "copies", "pokes", "limits", "lists", "searches", "journals"],
-    ["waitings", "queues", "leases", "records", "faults", "accounts", "access", "jdls"],
+    ["waitings", "queues", "leases", "records", "faults", "accounts", "access", "jdls", "jdls_xml"],
     ["authenticators", "observers"],
     ["managers", "managers_start"],
     ["managers_status", "managers_reach"],

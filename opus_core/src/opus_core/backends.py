@@ -807,7 +807,8 @@ class Manager(Backend):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A description in a format: the document, and files that go beside it (`script`)."""
+    """A description in a format: the document, and files that go beside it (`script`), by their
+    bare names."""
 
     data: bytes
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -815,12 +816,14 @@ class Bundle:
 
 class Jdl(Backend):
     """A format of job descriptions. The law: what `dumps` accepts without `lossy` comes back
-    equal from `loads`. Never resolves an entity, never fetches, bounds what it reads."""
+    equal from `loads`; and what `loads` has read, `dumps` can write again. One description gives
+    the same bytes each time. Never resolves an entity, never fetches, bounds what it reads."""
 
     suffix: ClassVar[str]
     """How its files end, with the dot."""
 
     media_type: ClassVar[str]
+    """What its documents are served as, without parameters."""
 
     @abstractmethod
     def recognises(self, head: bytes) -> bool:
@@ -828,7 +831,8 @@ class Jdl(Backend):
 
     @abstractmethod
     def loads(self, data: bytes, files: Mapping[str, bytes] = {}) -> JobDefinition:
-        """Read a document and the files beside it. Raises `JdlError` with the line."""
+        """Read a document and the files beside it, any of which may be missing. Raises `JdlError`
+        with the line."""
 
     @abstractmethod
     def dumps(self, definition: JobDefinition, *, lossy: bool = False) -> Bundle:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 import urllib.request
 from contextlib import suppress
@@ -12,21 +11,15 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
-from lxml import etree
 
 from core.saboteurs.json_jdl import LARGEST, JsonJdl
 from core.saboteurs.registry import breaks
-from core.saboteurs.xml_jdl import XmlJdl
 from opus_core.definition import JobDefinition
 from opus_core.errors import CannotCarry, ConfigError, JdlError
 from opus_core.testing.jdl import JdlContract
 from opus_core.testing.jdl_kit import PLAIN
 
 NO_FILES = MappingProxyType({})
-
-
-class XmlContract(JdlContract):
-    xml = True
 
 
 def fixtures(back_end):
@@ -45,10 +38,6 @@ def fixtures(back_end):
 
 class Saboteur(JsonJdl):
     """JSON, but for one thing."""
-
-
-class XmlSaboteur(XmlJdl):
-    """XML, but for one thing."""
 
 
 @breaks(JdlContract, "test_its_name_is_lower_case_letters_digits_and_underscores")
@@ -272,6 +261,7 @@ class ReadsTheRest(Saboteur):
     JdlContract,
     "test_a_damaged_document_is_read_or_a_jdl_error",
     "test_a_truncated_document_is_a_jdl_error",
+    "test_an_error_tells_the_line",
 )
 class TrustsItsOwn(Saboteur):
     def loads(self, data, files=NO_FILES):
@@ -297,90 +287,96 @@ class RecursesWithoutEnd(Saboteur):
             raise
 
 
-# --- XML ---
-
-
-@breaks(XmlContract, "test_a_doctype_is_refused_with_its_line")
-class DoctypeSomewhere(XmlSaboteur):
-    def refuse(self, root):
-        if root.getroottree().docinfo.doctype:
-            raise JdlError("a DOCTYPE is refused")
-
-
-class Entities(XmlSaboteur):
-    """Takes a DOCTYPE, and replaces entities that one allows."""
-
-    wanted = rb"$^"
-
+@breaks(
+    JdlContract,
+    "test_what_was_read_can_be_written_again",
+    more="what cannot be written again is not carried either",
+    says="what loads has read, dumps can write again; .*extensions",
+)
+class ReadsMoreThanItWrites(Saboteur):
     def loads(self, data, files=NO_FILES):
-        if re.search(self.wanted, data) is None:
-            return super().loads(data, files)
-        parser = etree.XMLParser(resolve_entities=True, load_dtd=True, huge_tree=True)
-        root = etree.fromstring(data, parser)
-        return JobDefinition(name="periodogram", description=(root.text or "")[:100])
+        return replace(super().loads(data, files), extensions={"json:read": "yes"})
 
 
-@breaks(XmlContract, "test_an_entity_is_refused")
-class ReplacesEntities(Entities):
-    wanted = rb'ENTITY boom "'
+@breaks(
+    JdlContract,
+    "test_one_description_gives_the_same_bytes_each_time",
+    more="a test that damages what was written cannot repeat itself",
+    says="one description gives different documents",
+)
+class NumbersItsDocuments(Saboteur):
+    written = 0
+
+    def dumps(self, definition, *, lossy=False):
+        bundle = super().dumps(definition, lossy=lossy)
+        self.written += 1
+        return replace(bundle, data=bundle.data + b" " * (self.written % 7))
 
 
-@breaks(XmlContract, "test_an_entity_of_entities_is_refused")
-class LaughsALot(Entities):
-    wanted = rb"ENTITY l1 "
+@breaks(
+    JdlContract,
+    "test_a_bundle_is_bytes_and_files_with_bare_names",
+    more="what is not called script is no script when it is read",
+    says="'files/script' is no bare file name",
+)
+class FilesInAFolder(Saboteur):
+    def dumps(self, definition, *, lossy=False):
+        bundle = super().dumps(definition, lossy=lossy)
+        return replace(bundle, files={f"files/{name}": one for name, one in bundle.files.items()})
 
+
+@breaks(JdlContract, "test_reading_and_writing_asks_nobody", says="it has fetched|never fetches")
+class FollowsTheDoculink(Saboteur):
     def loads(self, data, files=NO_FILES):
-        return super().loads(re.sub(rb"&l9;", b"&l2;", data), files)
+        read = super().loads(data, files)
+        if read.doculink.startswith("http://127"):
+            call(read.doculink)
+        return read
 
 
-@breaks(XmlContract, "test_an_entity_that_nobody_declared_is_refused")
-class OverlooksEntities(XmlSaboteur):
-    def loads(self, data, files=NO_FILES):
-        if b"DOCTYPE" not in data:
-            data = data.replace(b"&boom;", b"")
-        return super().loads(data, files)
+@breaks(
+    JdlContract,
+    "test_reading_and_writing_asks_nobody",
+    says="has called .*/dev/null",
+)
+class LooksIntoAFileEachTime(Saboteur):
+    def dumps(self, definition, *, lossy=False):
+        with open("/dev/null"):
+            return super().dumps(definition, lossy=lossy)
 
 
-@breaks(XmlContract, "test_a_file_named_by_an_entity_is_not_read")
-class ReadsFiles(Entities):
-    wanted = rb"SYSTEM \"file:"
+@breaks(
+    JdlContract,
+    "test_lossy_leaves_out_only_what_was_named",
+    says="carried all the same, and CannotCarry said",
+)
+class NamesTooMuch(Saboteur):
+    def dumps(self, definition, *, lossy=False):
+        try:
+            return super().dumps(definition, lossy=lossy)
+        except CannotCarry as refusal:
+            raise CannotCarry(self.name, [*refusal.fields, "version"]) from None
 
 
-@breaks(XmlContract, "test_an_external_reference_is_refused_and_not_fetched")
-class Fetches(XmlSaboteur):
-    def loads(self, data, files=NO_FILES):
-        named = re.search(rb'"(http://127[^"]*)"', data)
-        if named and b"stylesheet" not in data:
-            call(named[1].decode())
-        return super().loads(data, files)
-
-
-@breaks(XmlContract, "test_nothing_is_included_or_fetched")
-class Includes(XmlSaboteur):
-    def loads(self, data, files=NO_FILES):
-        secret = re.search(rb'href="(file:[^"]*)"', data)
-        if secret:
-            with urllib.request.urlopen(secret[1].decode()) as file:
-                return JobDefinition(name="x", description=file.read().decode())
-        return super().loads(data, files)
-
-
-@breaks(XmlContract, "test_an_error_in_the_xml_has_its_line")
-class ErrorsAreNowhere(XmlSaboteur):
+@breaks(JdlContract, "test_an_error_tells_the_line", says="says in which line it is: 0 of")
+class ErrorsWithoutLine(Saboteur):
     def loads(self, data, files=NO_FILES):
         try:
             return super().loads(data, files)
         except JdlError as error:
-            line = error.line if b"DOCTYPE" in data else 0
-            raise JdlError("this is not XML", line=line) from None
+            raise JdlError(error.sentence) from None
 
 
-@breaks(XmlContract, "test_elements_nested_deeply_are_refused")
-class IgnoresElements(XmlSaboteur):
+@breaks(
+    JdlContract,
+    "test_files_that_are_missing_are_no_fault",
+    more="a document that is not read to its end is not looked at for files",
+    says=r"errors of opus_core\.errors .*loads has raised KeyError",
+)
+class NeedsItsScript(Saboteur):
     def loads(self, data, files=NO_FILES):
-        if data.count(b"<a>") > 10 and b"<job>" in data:
-            data = re.sub(rb"</?a>", b"", data)
-        return super().loads(data, files)
+        read = super().loads(data, files)
+        return replace(read, script=files["script"].decode())
 
 
 def call(url):

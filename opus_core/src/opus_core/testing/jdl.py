@@ -17,5 +17,12 @@ class JdlContract(LawPromises, ForeignPromises, XmlPromises):
             def make(self):
                 return lambda: MyJdl(MyJdl.Options())
 
-    `xml` says that the format is XML, so that what is dangerous in XML is tried.
+    What a format is, is said by class attributes:
+
+    - `xml = True`: it is XML, so that what is dangerous in XML is tried.
+    - `too_large`: a document of so many bytes has to be refused.
+
+    What the kit cannot bring about by itself is said by a fixture, and skipped without it:
+
+    - `unfit`: a callable that makes an instance which cannot work here.
     """

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from opus_core.backends import Jdl
 from opus_core.definition import JobDefinition
 from opus_core.errors import JdlError
-from opus_core.testing.jdl_kit import FULL, PLAIN, JdlKit
+from opus_core.testing.jdl_kit import FULL, PLAIN, JdlKit, read
 from opus_core.testing.storage_kit import thorough
 
 HEAD: Final = 4096  # [byte] that `recognises` is shown
@@ -72,6 +72,26 @@ class ForeignPromises(JdlKit):
         for end in range(0, complete, max(1, complete // 97)):
             with pytest.raises(JdlError):
                 jdl.loads(whole.data[:end], whole.files)
+
+    def test_an_error_tells_the_line(self, jdl: Jdl) -> None:
+        whole = jdl.dumps(FULL, lossy=True)
+        half = whole.data[: len(whole.data) // 2]
+        with pytest.raises(JdlError) as refusal:
+            jdl.loads(half, whole.files)
+        lines = len(half.splitlines()) + 1
+        line = refusal.value.line
+        assert 1 <= line <= lines, f"an error says in which line it is: {line} of {lines}"
+
+    def test_files_that_are_missing_are_no_fault(self, jdl: Jdl) -> None:
+        whole = jdl.dumps(FULL, lossy=True)
+        try:
+            definition = jdl.loads(whole.data)
+        except JdlError as error:
+            assert error.sentence.strip(), "the error says nothing"  # noqa: PT017
+        else:
+            assert replace(definition, script="") == replace(read(jdl, whole), script=""), (
+                "without the files beside it a document describes another job"
+            )
 
     @thorough
     @given(data=st.data())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable, Iterator
 from typing import ClassVar, Final
 
@@ -30,6 +31,27 @@ FULL: Final = JobDefinition(
 )
 
 
+class Refuge:
+    """A server on loopback that nobody must call; knows whether somebody has."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket.setblocking(False)
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/x"
+
+    def called(self) -> bool:
+        """Whether a connection was made, even if it has been given up since."""
+        try:
+            self._socket.accept()[0].close()
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close()
+
+
 class JdlKit(BackendContract[Jdl]):
     """Fixtures of the contract of formats; `make` is the author's."""
 
@@ -47,6 +69,13 @@ class JdlKit(BackendContract[Jdl]):
     def jdl(self, instances: Instances[Jdl]) -> Jdl:
         """One instance."""
         return instances.open()
+
+    @pytest.fixture
+    def refuge(self) -> Iterator[Refuge]:
+        """A server that must not be called."""
+        server = Refuge()
+        yield server
+        server.close()
 
 
 def read(jdl: Jdl, bundle: Bundle) -> JobDefinition:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import fields, replace
 from functools import partial
+from pathlib import PurePath
 
+import pytest
 from hypothesis import given
 
 from opus_core.backends import Jdl
-from opus_core.definition import JobDefinition
+from opus_core.definition import JobDefinition, UsedDescription
 from opus_core.errors import CannotCarry
 from opus_core.testing.backend import Instances
-from opus_core.testing.jdl_kit import PLAIN, JdlKit, lost, read
+from opus_core.testing.jdl_kit import FULL, PLAIN, JdlKit, Refuge, lost, read
+from opus_core.testing.offline import offline
 from opus_core.testing.storage_kit import thorough
 from opus_core.testing.strategies import definitions, text
 from opus_core.testing.timing import together
@@ -47,11 +50,54 @@ class LawPromises(JdlKit):
         bundle = jdl.dumps(PLAIN)
         assert read(instances.open(), bundle) == PLAIN
 
+    @thorough
+    @given(definition=definitions())
+    def test_what_was_read_can_be_written_again(self, jdl: Jdl, definition: JobDefinition) -> None:
+        first = jdl.dumps(definition, lossy=True)
+        definition = read(jdl, first)
+        try:
+            again = jdl.dumps(definition)
+        except CannotCarry as refusal:
+            pytest.fail(f"what loads has read, dumps can write again; {refusal.sentence}")
+        assert read(jdl, again) == definition, "written again it is another description"
+
+    def test_one_description_gives_the_same_bytes_each_time(
+        self, jdl: Jdl, instances: Instances[Jdl]
+    ) -> None:
+        first = jdl.dumps(FULL, lossy=True)
+        for one in (jdl, instances.open()):
+            again = one.dumps(replace(FULL), lossy=True)
+            assert again.data == first.data, "one description gives different documents"
+            assert dict(again.files) == dict(first.files), "... or different files"
+
+    def test_a_bundle_is_bytes_and_files_with_bare_names(self, jdl: Jdl) -> None:
+        bundle = jdl.dumps(FULL, lossy=True)
+        assert isinstance(bundle.data, bytes), f"a document is bytes, not {type(bundle.data)}"
+        for name, content in bundle.files.items():
+            assert isinstance(content, bytes), f"the file {name!r} is not bytes"
+            bare = name == PurePath(name).name and not name.startswith(".")
+            assert bare, f"{name!r} is no bare file name, beside the document"
+
+    def test_reading_and_writing_asks_nobody(self, jdl: Jdl, refuge: Refuge) -> None:
+        named = replace(
+            PLAIN,
+            doculink=refuge.url,
+            used=(UsedDescription(name="spectrum", url=f"{refuge.url}?$ID"),),
+        )
+        with offline("a format never fetches, and looks into no file"):
+            for definition in (named, FULL):
+                read(jdl, jdl.dumps(definition, lossy=True))
+        assert not refuge.called(), "it has fetched what the description names"
+
     def test_it_reads_and_writes_in_several_threads(self, jdl: Jdl) -> None:
         several = [replace(PLAIN, name=f"job{number}") for number in range(6)]
 
         def there_and_back(definition: JobDefinition) -> bool:
-            return all(read(jdl, jdl.dumps(definition)) == definition for _ in range(10))
+            def once() -> bool:
+                bundle = jdl.dumps(definition)
+                return jdl.recognises(bundle.data) and read(jdl, bundle) == definition
+
+            return all(once() for _ in range(10))
 
         assert all(together(*(partial(there_and_back, one) for one in several)))
 
@@ -82,6 +128,7 @@ class LawPromises(JdlKit):
             if getattr(carried, field.name) != getattr(definition, field.name)
         }
         assert changed <= said, "changed, and CannotCarry did not say so"
+        assert said <= changed, "carried all the same, and CannotCarry said that it cannot be"
 
     def test_lossy_loses_nothing_that_can_be_carried(self, jdl: Jdl) -> None:
         assert read(jdl, jdl.dumps(PLAIN, lossy=True)) == PLAIN

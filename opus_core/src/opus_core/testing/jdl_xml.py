@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -13,34 +12,13 @@ import pytest
 from opus_core.backends import Jdl
 from opus_core.definition import JobDefinition
 from opus_core.errors import JdlError
-from opus_core.testing.jdl_kit import JdlKit
+from opus_core.testing.jdl_kit import JdlKit, Refuge
 
 CANARY: Final = "canary-5e1f"
 WITH_CANARY: Final = JobDefinition(name="periodogram", description=CANARY)
 DEEP: Final = 50_000
 
 _LAUGHS: Final = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
-
-
-class Refuge:
-    """A server on loopback that nobody must call; knows whether somebody has."""
-
-    def __init__(self) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self._socket.setblocking(False)
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/x"
-
-    def called(self) -> bool:
-        """Whether a connection was made, even if it has been given up since."""
-        try:
-            self._socket.accept()[0].close()
-        except BlockingIOError:
-            return False
-        return True
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._socket.close()
 
 
 class XmlPromises(JdlKit):
@@ -55,13 +33,6 @@ class XmlPromises(JdlKit):
         if not self.xml:
             pytest.skip(f"{jdl.name} is not XML: set `xml = True` if it is")
         return jdl
-
-    @pytest.fixture
-    def refuge(self) -> Iterator[Refuge]:
-        """A server that must not be called."""
-        server = Refuge()
-        yield server
-        server.close()
 
     def test_a_doctype_is_refused_with_its_line(self, xml_jdl: Jdl) -> None:
         error = _refusal(xml_jdl, "\n\n<!DOCTYPE {root}>\n")
