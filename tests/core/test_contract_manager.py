@@ -5,7 +5,9 @@ from __future__ import annotations
 from core.saboteurs import managers
 from core.saboteurs.far_manager import FarManager
 from core.saboteurs.process_manager import ProcessManager
+from opus_core.backends import Manager
 from opus_core.testing import ManagerContract
+from opus_core.testing.manager_offer import OfferPromises
 
 
 class FarContract(ManagerContract):
@@ -14,3 +16,11 @@ class FarContract(ManagerContract):
 
 TestProcesses = type("TestProcesses", (ManagerContract,), managers.fixtures(ProcessManager))
 TestFarProcesses = type("TestFarProcesses", (FarContract,), managers.fixtures(FarManager))
+
+
+class HoldsForGood(ProcessManager):
+    can_resume = False
+    resume = Manager.resume
+
+
+TestHoldsForGood = type("TestHoldsForGood", (OfferPromises,), managers.fixtures(HoldsForGood))

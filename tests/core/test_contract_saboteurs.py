@@ -130,3 +130,19 @@ def test_every_promise_has_a_saboteur(contract):
         for test in saboteur.caught_by
     }
     assert promises - broken == set(), "nothing shows that these can fail"
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_every_group_of_promises_has_a_failure_that_speaks(contract):
+    heard = {
+        test
+        for module in CONTRACTS[contract]
+        for saboteur in saboteurs(f"core.saboteurs.{module}")
+        for test in saboteur.caught_by
+        if saboteur.says
+    }
+    groups = [
+        one for one in contract.__mro__ if any(name.startswith("test_") for name in vars(one))
+    ]
+    silent = [one.__name__ for one in groups if heard.isdisjoint(vars(one))]
+    assert not silent, "nobody has listened to what these say"

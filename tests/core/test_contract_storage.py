@@ -6,9 +6,13 @@ import uuid
 
 import pytest
 
+from core.saboteurs.copying_memory import CopyingMemory
 from opus_core.errors import StorageFull, Unavailable
 from opus_core.testing import AccountsContract, StorageContract
 from opus_core.testing.memory import MemoryStorage
+from opus_core.testing.storage_copies import CopyPromises
+from opus_core.testing.storage_faults import FaultPromises
+from opus_core.testing.storage_records import RecordPromises
 
 
 @pytest.fixture
@@ -38,6 +42,36 @@ class TestMemoryStorage(StorageContract):
     @pytest.fixture
     def full(self, make):
         return lambda: make().failing(StorageFull("no space is left"))
+
+    @pytest.fixture
+    def unavailable(self, make):
+        return lambda: make().failing(Unavailable("the memory is elsewhere"))
+
+
+class TestCopyingMemory(CopyPromises):
+    copies = True
+
+    @pytest.fixture
+    def make(self, universe):
+        return lambda: CopyingMemory(CopyingMemory.Options(universe=universe))
+
+    @pytest.fixture
+    def empty(self, universe):
+        yield lambda: CopyingMemory(CopyingMemory.Options(universe=f"{universe} copy"))
+        MemoryStorage.forget(f"{universe} copy")
+
+
+class WithoutAccounts(MemoryStorage):
+    def accounts(self):
+        return None
+
+
+class TestWithoutAccounts(RecordPromises, FaultPromises):
+    keeps_accounts = False
+
+    @pytest.fixture
+    def make(self, universe):
+        return lambda: WithoutAccounts(WithoutAccounts.Options(universe=universe))
 
     @pytest.fixture
     def unavailable(self, make):

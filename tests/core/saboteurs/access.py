@@ -67,7 +67,7 @@ class TokensByPrefix(Saboteur):
         return sorted(super().get_tokens(user), key=lambda one: one.prefix)
 
 
-@breaks(AccountsContract, "test_use_token_sets_last_used_if_it_is_later")
+@breaks(AccountsContract, "test_use_token_sets_last_used_if_it_is_later", says="set back")
 class UsedEarlier(Saboteur):
     def use_token(self, prefix, instant):
         token = self._tokens.get(prefix)

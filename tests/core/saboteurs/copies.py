@@ -103,3 +103,16 @@ class CopiesInItsOwnWords(CopyingMemory):
         if isinstance(other, CopyingMemory):
             return super().copy_into(other)
         raise NotImplementedError
+
+
+# --- a flag that claims too much ---
+
+
+@breaks(
+    CopyContract,
+    "test_a_copy_has_all_that_was_kept",
+    "test_numbers_go_on_in_a_copy",
+    says="nobody has written how memory is copied",
+)
+class ClaimsToCopy(MemoryStorage):
+    """It copies into none, and nothing is wrong with it."""

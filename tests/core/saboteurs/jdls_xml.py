@@ -10,6 +10,7 @@ from lxml import etree
 
 from core.saboteurs import jdls
 from core.saboteurs.jdls import call
+from core.saboteurs.json_jdl import JsonJdl
 from core.saboteurs.registry import breaks
 from core.saboteurs.xml_jdl import XmlJdl
 from opus_core.definition import JobDefinition
@@ -28,7 +29,11 @@ class XmlSaboteur(XmlJdl):
     """XML, but for one thing."""
 
 
-@breaks(XmlContract, "test_a_doctype_is_refused_with_its_line")
+@breaks(
+    XmlContract,
+    "test_a_doctype_is_refused_with_its_line",
+    says="does not say in which line",
+)
 class DoctypeSomewhere(XmlSaboteur):
     def refuse(self, root):
         if root.getroottree().docinfo.doctype:
@@ -74,7 +79,11 @@ class ReadsFiles(Entities):
     wanted = rb"SYSTEM \"file:"
 
 
-@breaks(XmlContract, "test_an_external_reference_is_refused_and_not_fetched")
+@breaks(
+    XmlContract,
+    "test_an_external_reference_is_refused_and_not_fetched",
+    says="it has fetched what the document names",
+)
 class Fetches(XmlSaboteur):
     def loads(self, data, files=NO_FILES):
         named = re.search(rb'"(http://127[^"]*)"', data)
@@ -109,3 +118,16 @@ class IgnoresElements(XmlSaboteur):
         if data.count(b"<a>") > 10 and b"<job>" in data:
             data = re.sub(rb"</?a>", b"", data)
         return super().loads(data, files)
+
+
+# --- a flag that claims too much ---
+
+
+@breaks(
+    XmlContract,
+    "test_a_doctype_is_refused_with_its_line",
+    more="nothing of XML can be tried on what is none",
+    says="it says `xml = True`, and its documents have no root element",
+)
+class ClaimsToBeXml(JsonJdl):
+    """JSON, and nothing wrong with it."""

@@ -91,7 +91,11 @@ class JournalsTheRefused(Saboteur):
             raise
 
 
-@breaks(JournalPromises, "test_the_time_of_an_entry_is_when_it_was_written")
+@breaks(
+    JournalPromises,
+    "test_the_time_of_an_entry_is_when_it_was_written",
+    says="timedelta",
+)
 class LocalTime(Saboteur):
     def _journal(self, job, old, new):
         super()._journal(job, old, new)
@@ -210,7 +214,11 @@ class KeepsThreeWeeks(Saboteur):
             self.universe.removed = journal.pop(0).seq
 
 
-@breaks(JournalPromises, "test_what_the_journal_has_dropped_is_a_gap_and_never_silence")
+@breaks(
+    JournalPromises,
+    "test_what_the_journal_has_dropped_is_a_gap_and_never_silence",
+    says="the oldest entries are gone, and nothing says so",
+)
 class ForgetsInSilence(Saboteur):
     def changes(self, after, *, owner=ANYONE, limit=1000):
         try:

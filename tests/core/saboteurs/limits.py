@@ -282,7 +282,9 @@ class CountsTheRepeated(Saboteur):
 
 
 @breaks(
-    LimitPromises, "test_a_job_refused_for_its_id_or_key_leaves_nothing_behind", says="tells of it"
+    LimitPromises,
+    "test_a_job_refused_for_its_id_or_key_leaves_nothing_behind",
+    says="the journal tells of it",
 )
 class JournalsTheRepeated(Saboteur):
     def add(self, job, *, limits=None):

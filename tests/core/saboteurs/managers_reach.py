@@ -72,7 +72,11 @@ class BlindForGood(Saboteur):
             raise
 
 
-@breaks(FarReach, "test_without_the_scheduler_an_answer_is_true_or_unavailable")
+@breaks(
+    FarReach,
+    "test_without_the_scheduler_an_answer_is_true_or_unavailable",
+    says="is not what it is with the scheduler",
+)
 class SeesNothingWhenDown(FarSaboteur):
     def peek(self, tasks):
         try:
@@ -100,7 +104,11 @@ class KnowsNothingWhenDown(Saboteur):
         return {}
 
 
-@breaks(ReachPromises, "test_without_the_scheduler_an_answer_is_true_or_unavailable")
+@breaks(
+    ReachPromises,
+    "test_without_the_scheduler_an_answer_is_true_or_unavailable",
+    says="InformsInItsOwnWords.get_info has raised OSError",
+)
 class InformsInItsOwnWords(Saboteur):
     def get_info(self, ref):
         try:

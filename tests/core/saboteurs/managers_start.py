@@ -29,7 +29,11 @@ class WordyIds(Saboteur):
         return f"job {native_id}" if task.definition.script == "true" else native_id
 
 
-@breaks(StartPromises, "test_what_was_started_runs_in_its_folder")
+@breaks(
+    StartPromises,
+    "test_what_was_started_runs_in_its_folder",
+    says="how the script ended is not in the folder",
+)
 class RunsACopy(Saboteur):
     def start(self, task):
         if "result" in task.definition.script:
@@ -142,7 +146,11 @@ class OutbidsOthers(Saboteur):
         return super().start(task)
 
 
-@breaks(StartPromises, "test_jobs_started_from_several_threads_all_run_once")
+@breaks(
+    StartPromises,
+    "test_jobs_started_from_several_threads_all_run_once",
+    says="StartsOneAtATime.start has raised RuntimeError",
+)
 class StartsOneAtATime(Saboteur):
     starting = 0
 

@@ -110,7 +110,11 @@ class ForgetsTheExitCode(Saboteur):
         return replace(found, exit_code=1 if found.exit_code else found.exit_code)
 
 
-@breaks(StatusPromises, "test_the_times_of_a_status_are_in_utc_and_in_order")
+@breaks(
+    StatusPromises,
+    "test_the_times_of_a_status_are_in_utc_and_in_order",
+    says="not in UTC",
+)
 class LocalTime(Saboteur):
     def change(self, found):
         zone = timezone(timedelta(hours=2))
@@ -141,7 +145,11 @@ class InfoOfAnyKind(Saboteur):
         return {"number": 1}
 
 
-@breaks(StatusPromises, "test_it_answers_several_threads_at_once")
+@breaks(
+    StatusPromises,
+    "test_it_answers_several_threads_at_once",
+    says="AnswersOneAtATime.get_status has raised RuntimeError",
+)
 class AnswersOneAtATime(Saboteur):
     asking = 0
 

@@ -9,12 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.saboteurs import managers
+from core.saboteurs.far_manager import FarManager
 from core.saboteurs.managers import Saboteur
 from core.saboteurs.process_manager import processes
 from core.saboteurs.registry import breaks
 from opus_core import links
 from opus_core.backends import Cause, Kind, Ref, Status
 from opus_core.errors import OpusError
+from opus_core.testing.manager_kit import ManagerKit
+from opus_core.testing.manager_status import StatusPromises
 from opus_core.testing.manager_stop import StopPromises
 
 fixtures = managers.fixtures
@@ -26,7 +29,11 @@ class AbortedIsOk(Saboteur):
         return replace(found, cause=Cause.OK) if found.cause is Cause.CANCELLED else found
 
 
-@breaks(StopPromises, "test_abort_stops_all_that_was_started")
+@breaks(
+    StopPromises,
+    "test_abort_stops_all_that_was_started",
+    says="nothing of .* beats any more: not so within",
+)
 class AbortsTheWrapperAlone(Saboteur):
     def stop(self, record):
         self.write({**record, "aborted": True})
@@ -139,4 +146,33 @@ class DeletesAll(Saboteur):
     def delete(self, task):
         with self.lock():
             for record in self.records():
+                self.path(record["id"]).unlink()
+
+
+# --- flags that claim too much ---
+
+
+class Sharing(ManagerKit):
+    test_abort_ends_a_running_script = StopPromises.test_abort_ends_a_running_script
+
+
+@breaks(Sharing, "test_abort_ends_a_running_script", says="unless `shared_folder = False`: not so")
+class ClaimsToShareItsFolder(FarManager):
+    """The cluster sees other folders, and nothing is wrong with it."""
+
+
+class Asking(ManagerKit):
+    asks = StatusPromises.asks
+    test_what_cannot_be_asked_is_unavailable = (
+        StatusPromises.test_what_cannot_be_asked_is_unavailable
+    )
+
+
+@breaks(Asking, "test_what_cannot_be_asked_is_unavailable", says="unless it is not among `asks`")
+class ClaimsToAsk(Saboteur):
+    """Deletes without the scheduler, and says that it cannot."""
+
+    def delete(self, task):
+        for record in self.records():
+            if record["tag"] == task.ref.tag:
                 self.path(record["id"]).unlink()

@@ -404,7 +404,11 @@ class SaveDropsTheKey(Saboteur):
         return self.put(replace(super().save(job, **how), idempotency=job.idempotency))
 
 
-@breaks(JobPromises, "test_save_never_changes_job_info")
+@breaks(
+    JobPromises,
+    "test_save_never_changes_job_info",
+    says="the answer of save|what read finds",
+)
 class SaveWritesInfo(Saboteur):
     def save(self, job, **how):
         return self.put(replace(super().save(job, **how), job_info=job.job_info))

@@ -125,7 +125,7 @@ def _written(jdl: Jdl, prolog: str, change: Callable[[str], str]) -> tuple[bytes
     declaration = re.match(r"\ufeff?(<\?xml[^>]*\?>)?", text)
     root = re.search(r"<([A-Za-z_][\w.:-]*)", text)
     assert declaration, "no beginning"
-    assert root, "no root element"
+    assert root, f"it says `xml = True`, and its documents have no root element: {text[:40]!r}"
     head, rest = text[: declaration.end()], text[declaration.end() :]
     written = head + prolog.replace("{root}", root[1]) + change(rest)
     return written.encode(), dict(whole.files)

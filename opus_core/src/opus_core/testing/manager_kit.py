@@ -174,6 +174,14 @@ def ran(task: Task) -> int:
     return len(counted.read_text().splitlines()) if counted.exists() else 0
 
 
+def until_it_runs(task: Task) -> None:
+    """Wait until a script that `COUNTS` has begun."""
+    eventually(
+        lambda: ran(task),
+        "the script runs, which is to be seen in its folder unless `shared_folder = False`",
+    )
+
+
 def let_end(task: Task) -> None:
     """Tell a script that `WAITS` to end; as 0, unless it says otherwise."""
     with suppress(FileNotFoundError):

@@ -21,6 +21,7 @@ from opus_core.testing.manager_kit import (
     let_end,
     ran,
     until,
+    until_it_runs,
 )
 from opus_core.testing.timing import eventually, together
 
@@ -123,7 +124,7 @@ class StartPromises(ManagerKit):
     ) -> None:
         task = desk.task(COUNTS + WAITS)
         ids = [one.start(task) for one in (manager, instances.open())]
-        eventually(lambda: ran(task), "the script runs")
+        until_it_runs(task)
         ids.append(manager.start(task))
         let_end(task)
         for native_id in ids:
@@ -178,7 +179,7 @@ class StartPromises(ManagerKit):
         self, manager: Manager, desk: Desk, within_reach: None
     ) -> None:
         fresh, running = desk.task("true"), desk.started(manager, COUNTS + WAITS)
-        eventually(lambda: ran(running), "the script runs")
+        until_it_runs(running)
         found = manager.peek([fresh, running])
         assert found[fresh.ref.tag] == Links()
         assert found[running.ref.tag].begun
@@ -194,7 +195,7 @@ class StartPromises(ManagerKit):
         self, manager: Manager, desk: Desk, within_reach: None
     ) -> None:
         task = desk.started(manager, COUNTS + WAITS)
-        eventually(lambda: ran(task), "the script runs")
+        until_it_runs(task)
         links = manager.seal(task)
         assert links.begun
         assert not links.sealed

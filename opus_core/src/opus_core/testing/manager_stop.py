@@ -19,6 +19,7 @@ from opus_core.testing.manager_kit import (
     ran,
     status,
     until,
+    until_it_runs,
 )
 from opus_core.testing.timing import eventually
 
@@ -44,7 +45,7 @@ class StopPromises(ManagerKit):
         self, manager: Manager, desk: Desk, within_reach: None
     ) -> None:
         task = desk.started(manager, COUNTS + WAITS)
-        eventually(lambda: ran(task), "the script runs")
+        until_it_runs(task)
         manager.abort(task.ref)
         assert until(manager, task.ref, Kind.ENDED).cause is not Cause.OK
 
@@ -102,7 +103,7 @@ class StopPromises(ManagerKit):
         self, manager: Manager, desk: Desk, within_reach: None
     ) -> None:
         task = desk.started(manager, COUNTS + WAITS)
-        eventually(lambda: ran(task), "the script runs")
+        until_it_runs(task)
         manager.abort(Ref(tag="opus-kit-foreign", native_id=task.ref.native_id))
         let_end(task)
         assert until(manager, task.ref, Kind.ENDED).cause is Cause.OK
