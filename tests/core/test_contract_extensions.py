@@ -50,6 +50,10 @@ class TestSeal(AuthenticateContract):
     def unavailable(self, file):
         return lambda: away(file)
 
+    @pytest.fixture
+    def unfit(self, file):
+        return lambda: Seal(FileOptions(file=file.with_name("lost")))
+
 
 class TestDiary(ObserverContract):
     @pytest.fixture
@@ -63,3 +67,7 @@ class TestDiary(ObserverContract):
     @pytest.fixture
     def unavailable(self, file):
         return lambda: away(file)
+
+    @pytest.fixture
+    def unfit(self, file):
+        return lambda: Diary(FileOptions(file=file / "diary"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -68,7 +69,19 @@ TESTS = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def failed(tmp_path_factory):
-    """What failed tests said, by saboteur; each batch in a process of its own."""
+    """What failed tests said, by saboteur; found out once, for all processes of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    report = root / "saboteurs.json"
+    with (root / "saboteurs.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not report.exists():
+            report.write_text(json.dumps(held_against(tmp_path_factory)))
+    return json.loads(report.read_text())
+
+
+def held_against(tmp_path_factory):
+    """Hold the contracts against all saboteurs, each batch in a process of its own."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),

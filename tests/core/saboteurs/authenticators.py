@@ -39,7 +39,17 @@ def fixtures(back_end):
     def unavailable(self, tmp_path):
         return lambda: away(tmp_path / "key")
 
-    return {"make": make, "known": known, "wrong": wrong, "unavailable": unavailable}
+    @pytest.fixture
+    def unfit(self, tmp_path):
+        return lambda: back_end(FileOptions(file=tmp_path / "lost"))
+
+    return {
+        "make": make,
+        "known": known,
+        "wrong": wrong,
+        "unavailable": unavailable,
+        "unfit": unfit,
+    }
 
 
 class away:
@@ -77,7 +87,11 @@ class Optionless(Saboteur):
     Options = dict
 
 
-@breaks(AuthenticateContract, "test_making_an_instance_opens_nothing")
+@breaks(
+    AuthenticateContract,
+    "test_making_an_instance_opens_nothing",
+    "test_making_an_instance_asks_nobody",
+)
 class OpensAtOnce(Saboteur):
     def __init__(self, options):
         super().__init__(options)
@@ -91,6 +105,22 @@ class OpensAtOnce(Saboteur):
 class NeverContent(Saboteur):
     def check(self):
         raise Unavailable("never")
+
+
+@breaks(
+    AuthenticateContract,
+    "test_check_says_in_one_sentence_why_it_cannot_work_here",
+    says="DID NOT RAISE",
+)
+class AlwaysContent(Saboteur):
+    def check(self):
+        pass
+
+
+@breaks(AuthenticateContract, "test_close_gives_back_what_was_opened")
+class LeavesOpen(Saboteur):
+    def open(self, site):
+        self.kept = open("/dev/null")
 
 
 @breaks(AuthenticateContract, "test_its_warnings_are_sentences")
@@ -164,8 +194,8 @@ class KnowsEverybody(Saboteur):
 @breaks(
     AuthenticateContract,
     "test_it_remembers_nobody_from_one_request_to_the_next",
-    "test_it_answers_several_threads_at_once",
     more="whoever comes next",
+    says="the next request is taken for the same user's",
 )
 class RemembersTheLast(Saboteur):
     last = None
@@ -237,7 +267,11 @@ class MixesThreads(Saboteur):
             self.inside -= 1
 
 
-@breaks(AuthenticateContract, "test_credentials_are_neither_logged_nor_told")
+@breaks(
+    AuthenticateContract,
+    "test_credentials_are_neither_logged_nor_told",
+    says="credentials stand in the log",
+)
 class Talks(Saboteur):
     @hookimpl
     def opus_authenticate(self, request):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from opus_core import hookimpl
 from opus_core.backends import User
-from opus_core.errors import NotAuthenticated, Unavailable
+from opus_core.errors import ConfigError, NotAuthenticated, Unavailable
 from opus_core.extensions import Extension
 from opus_core.job import Phase
 
@@ -25,6 +25,10 @@ class Seal(Extension):
     name = "seal"
     about = "knows users by a seal under their name"
     Options = FileOptions
+
+    def check(self):
+        if not self.options.file.is_file():
+            raise ConfigError(f"there is no key in {self.options.file.name}; write one into it")
 
     def key(self):
         try:
@@ -58,6 +62,10 @@ class Diary(Extension):
     name = "diary"
     about = "writes down what becomes of jobs"
     Options = FileOptions
+
+    def check(self):
+        if not self.options.file.parent.is_dir():
+            raise ConfigError(f"there is no folder {self.options.file.parent}; make it")
 
     @hookimpl
     def opus_job_phase_changed(self, change):

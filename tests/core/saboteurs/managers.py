@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import threading
 from contextlib import contextmanager
@@ -52,6 +53,10 @@ def fixtures(back_end):
         return lambda task: replace(task, folder=tmp_path / "nowhere")
 
     @pytest.fixture
+    def restarted(self, tmp_path):
+        return lambda: shutil.rmtree(tmp_path / "manager")
+
+    @pytest.fixture
     def held(self):
         return lambda task: replace(task, options={"hold": "yes"})
 
@@ -67,6 +72,7 @@ def fixtures(back_end):
         "unreachable": unreachable,
         "rejected": rejected,
         "held": held,
+        "restarted": restarted,
     }
 
 

@@ -198,3 +198,13 @@ class SealsOnce(Saboteur):
     def seal(self, task):
         os.symlink(links.SEALED, task.folder / "seal")
         return super().seal(task)
+
+
+@breaks(
+    StartPromises,
+    "test_the_claimant_of_a_submission_does_not_come_again",
+    says="add a word that never comes again",
+)
+class CountsAgain(Saboteur):
+    def claimant(self, native_id):
+        return native_id

@@ -29,7 +29,11 @@ def fixtures(back_end):
     def unavailable(self, tmp_path):
         return lambda: occupied(tmp_path / "diary")
 
-    return {"make": make, "heard": heard, "unavailable": unavailable}
+    @pytest.fixture
+    def unfit(self, tmp_path):
+        return lambda: back_end(FileOptions(file=tmp_path / "nowhere" / "diary"))
+
+    return {"make": make, "heard": heard, "unavailable": unavailable, "unfit": unfit}
 
 
 @contextmanager
@@ -61,7 +65,11 @@ class Optionless(Saboteur):
     Options = dict
 
 
-@breaks(ObserverContract, "test_making_an_instance_opens_nothing")
+@breaks(
+    ObserverContract,
+    "test_making_an_instance_opens_nothing",
+    "test_making_an_instance_asks_nobody",
+)
 class OpensAtOnce(Saboteur):
     def __init__(self, options):
         super().__init__(options)
@@ -75,6 +83,22 @@ class OpensAtOnce(Saboteur):
 class NeverContent(Saboteur):
     def check(self):
         raise Unavailable("never")
+
+
+@breaks(
+    ObserverContract,
+    "test_check_says_in_one_sentence_why_it_cannot_work_here",
+    says="DID NOT RAISE",
+)
+class AlwaysContent(Saboteur):
+    def check(self):
+        pass
+
+
+@breaks(ObserverContract, "test_close_gives_back_what_was_opened")
+class LeavesOpen(Saboteur):
+    def open(self, site):
+        self.kept = open("/dev/null")
 
 
 @breaks(ObserverContract, "test_its_warnings_are_sentences")
@@ -115,7 +139,11 @@ class HearsNoDeletion(Saboteur):
             super().write(change)
 
 
-@breaks(ObserverContract, "test_lives_of_several_jobs_are_told_apart")
+@breaks(
+    ObserverContract,
+    "test_lives_of_several_jobs_are_told_apart",
+    says=r"heard\(\) is \[.* for this job and in this order",
+)
 class FollowsOneJob(Saboteur):
     job = None
 

@@ -89,6 +89,7 @@ class ProcessManager(Manager):
             record = {
                 "id": native_id,
                 "tag": task.ref.tag,
+                "claimant": self.claimant(native_id),
                 "folder": str(task.folder),
                 "submitted": time.time(),
                 "process": None,
@@ -104,7 +105,7 @@ class ProcessManager(Manager):
     def launch(self, record):
         environment = {
             "PATH": os.environ["PATH"],
-            "OPUS_CLAIMANT": f"{record['id']}/process",
+            "OPUS_CLAIMANT": record["claimant"],
             "OPUS_GRACE": "1",
             "KIT_TAG": record["tag"],
             "KIT_ID": record["id"],
@@ -115,6 +116,10 @@ class ProcessManager(Manager):
         state = stat(process)
         birth = state[19] if state else None
         self.write({**record, "held": False, "process": process, "birth": birth})
+
+    def claimant(self, native_id):
+        """A word for a submission; numbers come again once the folder is empty."""
+        return f"{native_id}/{time.time_ns()}"
 
     def find(self, tags):
         with self.lock():
@@ -141,7 +146,7 @@ class ProcessManager(Manager):
         if alive:
             return Status(kind=Kind.RUNNING, submitted=submitted)
         made = found.exit
-        if made is None or made.claimant != f"{record['id']}/process":
+        if made is None or made.claimant != record["claimant"]:
             cause = Cause.CANCELLED if record["aborted"] else Cause.LAUNCH
             return Status(kind=Kind.ENDED, cause=cause, submitted=submitted)
         cause = Cause.CANCELLED if made.reason else Cause.FAILED if made.code else Cause.OK

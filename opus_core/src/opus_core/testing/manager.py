@@ -37,5 +37,6 @@ class ManagerContract(
       answer, or the folders of jobs cannot be looked into.
     - `rejected`, `held`: callables that make of a task one which the scheduler will never run, or
       holds.
+    - `restarted`: a callable that starts the scheduler anew, as after a crash.
     - `unfit`: a callable that makes an instance which cannot work here.
     """

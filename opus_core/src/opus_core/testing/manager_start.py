@@ -106,6 +106,24 @@ class StartPromises(ManagerKit):
         assert claim is not None
         assert manager.native_id(claim) == task.ref.native_id
 
+    def test_the_claimant_of_a_submission_does_not_come_again(
+        self, manager: Manager, desk: Desk, restarted: Callable[[], None] | None
+    ) -> None:
+        if restarted is None:
+            pytest.skip("the scheduler is never started anew: supply the fixture `restarted`")
+        claims = []
+        for start_anew in (False, True):
+            if start_anew:
+                restarted()
+            task = desk.started(manager, "true")
+            until(manager, task.ref, Kind.ENDED)
+            claims.append(manager.peek([task])[task.ref.tag].claimant)
+        assert claims[0] != claims[1], (
+            f"OPUS_CLAIMANT was {claims[0]!r} twice. Had both been submissions of one job, the"
+            " second would have been taken for the first one, requeued; add a word that never"
+            " comes again"
+        )
+
     def test_a_new_instance_sees_a_running_job_and_its_end(
         self, manager: Manager, instances: Instances[Manager], desk: Desk, within_reach: None
     ) -> None:

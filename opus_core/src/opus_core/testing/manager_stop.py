@@ -57,9 +57,17 @@ class StopPromises(ManagerKit):
         eventually(lambda: all(heart.exists() for heart in hearts), "all processes have begun")
         manager.abort(task.ref)
         until(manager, task.ref, Kind.ENDED)
+
+        def alive() -> list[str]:
+            return [heart.name for heart in hearts if _beats(heart)]
+
         eventually(
-            lambda: not [heart.name for heart in hearts if _beats(heart)],
-            f"nothing of {[heart.name for heart in hearts]} beats any more",
+            lambda: not alive(),
+            lambda: (
+                f"after an abort nothing of a job runs, and {' and '.join(alive())} does. The"
+                " wrapper stops its process group within OPUS_GRACE, if it is not killed before; a"
+                " daemon has left that group, and is for the scheduler or the manager to stop"
+            ),
         )
 
     def test_abort_by_tag_alone(self, manager: Manager, desk: Desk) -> None:
@@ -130,8 +138,12 @@ class StopPromises(ManagerKit):
         until(manager, task.ref, Kind.ENDED)
         manager.delete(task)
         for one in (manager, instances.open()):
-            assert status(one, task.ref).kind is Kind.GONE
-            assert one.find([task.ref.tag]) == {task.ref.tag: ()}
+            known_still = (
+                "what was deleted is still known; if the scheduler's history cannot forget it, say"
+                " `forgets = False`"
+            )
+            assert status(one, task.ref).kind is Kind.GONE, known_still
+            assert one.find([task.ref.tag]) == {task.ref.tag: ()}, known_still
 
     def test_delete_is_safe_twice(self, manager: Manager, desk: Desk) -> None:
         task = desk.started(manager, "true")

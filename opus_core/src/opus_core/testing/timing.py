@@ -14,16 +14,19 @@ PATIENCE: Final = float(os.environ.get("OPUS_TESTING_PATIENCE", "20"))
 """How long a busy machine may take for what is due at once [s]; a slow cluster needs more."""
 
 
-def eventually(condition: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
+def eventually(
+    condition: Callable[[], T], what: str | Callable[[], str], seconds: float = PATIENCE
+) -> T:
     """Ask until `condition` answers something true, and answer that.
 
-    Fails the test after `seconds` with `what`, which says what was to come true.
+    Fails the test after `seconds` with `what`, which says what was to come true, or is asked then.
     """
     deadline = time.monotonic() + seconds
     pause = 0.002
     while not (answer := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not so within {seconds:g} s (last answer: {answer!r})")
+            said = what() if callable(what) else what
+            raise AssertionError(f"{said}: not so within {seconds:g} s (last answer: {answer!r})")
         time.sleep(pause)
         pause = min(2 * pause, 0.05)
     return answer
