@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -22,20 +23,23 @@ def worded(back_end: T) -> T:
         if base.__module__ == backends.__name__:
             for name, function in vars(base).items():
                 if inspect.isfunction(function) and not name.startswith("_"):
-                    method = getattr(back_end, name)
-                    vars(back_end).setdefault(name, _noted(back_end, name, method))
+                    vars(back_end).setdefault(name, _noted(back_end, name))
     return back_end
 
 
-def _noted(back_end: object, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(method)
+def _noted(back_end: object, name: str) -> Callable[..., Any]:
+    # Not to be held by its own attribute: an instance that nobody has any more is gone at once.
+    reference = weakref.ref(back_end)
+    function = getattr(type(back_end), name)
+
+    @functools.wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401  whatever it is
         try:
-            return method(*arguments, **named)
+            return function(reference(), *arguments, **named)
         except OpusError:
             raise
         except Exception as error:
-            where = f"{type(back_end).__name__}.{name}"
+            where = f"{type(reference()).__name__}.{name}"
             error.add_note(f"{RULE}; {where} has raised {type(error).__name__}")
             raise
 
