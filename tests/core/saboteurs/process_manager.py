@@ -134,8 +134,9 @@ class ProcessManager(Manager):
             return {ref: self.status(ref) for ref in refs}
 
     def status(self, ref):
-        matching = self.matching(ref)
-        return self.look(matching[-1]) if matching else Status(kind=Kind.GONE)
+        found = [self.look(record) for record in self.matching(ref)] or [Status(kind=Kind.GONE)]
+        # Of several under one tag all have left but one.
+        return next((one for one in found if one.kind is not Kind.ENDED), found[-1])
 
     def look(self, record):
         if record["held"] and not record["aborted"]:
