@@ -10,10 +10,24 @@ from pathlib import Path
 import pytest
 
 from opus_core import testing
-from opus_core.testing import AccountsContract, JdlContract, ManagerContract, StorageContract
+from opus_core.testing import (
+    AccountsContract,
+    AuthenticateContract,
+    JdlContract,
+    ManagerContract,
+    ObserverContract,
+    StorageContract,
+)
 
 KIT = Path(testing.__file__).parent
-CONTRACTS = [StorageContract, AccountsContract, ManagerContract, JdlContract]
+CONTRACTS = [
+    StorageContract,
+    AccountsContract,
+    ManagerContract,
+    JdlContract,
+    AuthenticateContract,
+    ObserverContract,
+]
 OF_MANAGERS = {"can_resume", "parallel"}  # said by the manager itself
 
 

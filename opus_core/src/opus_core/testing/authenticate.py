@@ -51,8 +51,12 @@ class AuthenticateContract(ExtensionKit):
             def wrong(self):
                 return {"authorization": "..."}
 
-    Names of headers are in lower case. Where it depends on another server, the fixture
-    `unavailable` says how that is brought down.
+    Names of headers are in lower case. What the kit cannot bring about by itself is said by
+    fixtures, and skipped without them:
+
+    - `wrong`: headers of the kind of `known` that are wrong.
+    - `unavailable`: a callable that makes a context in which whoever it asks does not answer.
+    - `unfit`: a callable that makes an instance which cannot work here.
     """
 
     @pytest.fixture
@@ -126,7 +130,9 @@ class AuthenticateContract(ExtensionKit):
     ) -> None:
         headers, name = known
         if "authorization" not in headers:
-            pytest.skip(f"{name} is known by other headers than Authorization")
+            pytest.skip(
+                f"no Authorization is among the headers of `known`, by which it knows {name}"
+            )
         whole = headers["authorization"]
         for length in range(len(whole.rstrip("= "))):
             nobody(extension, {**headers, "authorization": whole[:length]})

@@ -43,8 +43,11 @@ class ObserverContract(ExtensionKit):
             def heard(self, tmp_path):
                 return lambda: [(job_id, new), ...]
 
-    One that tells of some changes alone says so by overriding `tells`. Where it depends on another
-    server, the fixture `unavailable` says how that is brought down.
+    One that tells of some changes alone says so by overriding `tells`. What the kit cannot bring
+    about by itself is said by fixtures, and skipped without them:
+
+    - `unavailable`: a callable that makes a context in which it cannot tell anybody.
+    - `unfit`: a callable that makes an instance which cannot work here.
     """
 
     @pytest.fixture
