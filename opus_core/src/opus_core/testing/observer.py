@@ -32,7 +32,7 @@ LIFE = (
 
 
 class ObserverContract(ExtensionKit):
-    """Inherit it, say how an instance is made, and how one sees what it has told.
+    """Inherit it, say how an instance is made, and by `heard` how one sees what it has told.
 
         class TestMyBell(ObserverContract):
             @pytest.fixture
