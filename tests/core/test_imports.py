@@ -35,7 +35,7 @@ LINES = (
         "proxy",
     ),
     ("access", "config", "controls", "heavy", "intake", "drafts", "offers", "validation"),
-    ("hooks",),
+    ("hooks", "why"),
     ("plugins", "definitions", "wrapper", "lifecycle", "datadir", "logs"),
     ("folder",),
     ("auth", "waiting", "announcements"),

@@ -313,21 +313,27 @@ def _people(config: Config, storage: Storage, data_dir: DataDir) -> People | Non
 
 
 @contextmanager
+def opened_storage(config: Config) -> Iterator[Storage]:
+    """The storage alone, ready to be used, for commands that need no more."""
+    storage = Registry.installed(config.plugins.disabled).storage(config)
+    try:
+        storage.check()
+        storage.prepare()
+        yield storage
+    finally:
+        storage.close()
+
+
+@contextmanager
 def opened_people(config: Config) -> Iterator[People]:
     """The accounts alone, for commands that need no manager. Raises `ConfigError` if the storage
     keeps none."""
-    registry = Registry.installed(config.plugins.disabled)
-    storage = registry.storage(config)
     data_dir = open_data_dir(config.data_dir)
-    storage.check()
-    storage.prepare()
-    try:
+    with opened_storage(config) as storage:
         people = _people(config, storage, data_dir)
         if people is None:
             raise ConfigError(f"the {storage.name} storage keeps no accounts")
         yield people
-    finally:
-        storage.close()
 
 
 def _job_folders(config: Config, storage: Storage) -> Folders:

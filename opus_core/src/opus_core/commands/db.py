@@ -6,17 +6,16 @@ import argparse
 import hashlib
 import os
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from opus_core.app import opened_storage
 from opus_core.backends import SUPERVISOR, JobQuery, Storage
-from opus_core.config import Config, load
+from opus_core.config import load
 from opus_core.errors import ConfigError
 from opus_core.job import Phase
-from opus_core.plugins import Registry
 from opus_core.render import xml
 from opus_core.render.urls import Urls
 
@@ -42,7 +41,10 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run_copy(args: argparse.Namespace) -> int:
     """Copy, and compare what is there afterwards."""
-    with _storage(load(args.source)) as source, _storage(load(args.target)) as target:
+    with (
+        opened_storage(load(args.source)) as source,
+        opened_storage(load(args.target)) as target,
+    ):
         _check_idle(source)
         before = fingerprint(source)
         copied = source.copy_into(target)
@@ -60,18 +62,6 @@ def run_copy(args: argparse.Namespace) -> int:
     print(f"copied: {_counted(copied)}")
     print(f"every job is the same there: {_shown(after)}")
     return 0
-
-
-@contextmanager
-def _storage(config: Config) -> Iterator[Storage]:
-    """The storage alone, ready to be used."""
-    storage = Registry.installed(config.plugins.disabled).storage(config)
-    try:
-        storage.check()
-        storage.prepare()
-        yield storage
-    finally:
-        storage.close()
 
 
 def _check_idle(storage: Storage) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Final
 
 from opus_core import disk
 from opus_core import job as jobs
@@ -12,9 +10,9 @@ from opus_core.backends import SUPERVISOR, Health, HealthState
 from opus_core.errors import OpusError
 from opus_core.routes.parts import Parts
 from opus_core.values import without_paths
+from opus_core.why import NO_SUPERVISOR, is_silent
 
-NO_SUPERVISOR: Final = "no supervisor is running; start `opus supervise`"
-_SILENT: Final = timedelta(seconds=30)
+__all__ = ["NO_SUPERVISOR", "components", "faults", "full", "is_silent"]
 
 
 def faults(parts: Parts) -> list[str]:
@@ -40,11 +38,6 @@ def _faults(parts: Parts) -> list[str]:
     except OpusError as error:
         said.append(error.sentence)
     return [*said, *full(parts)]
-
-
-def is_silent(supervisor: Health | None) -> bool:
-    """Whether what a supervisor said last is so old that there must be none any more."""
-    return supervisor is None or jobs.now() - supervisor.heartbeat > _SILENT
 
 
 def full(parts: Parts) -> list[str]:
