@@ -145,7 +145,8 @@ def test_while_the_controller_hangs_requests_are_answered_and_nothing_runs_twice
             assert timed(lambda path=path: near.site.post(path, {"PHASE": "RUN"})).status == 303
         told(near, "the controller of SLURM hangs")
         assert near.site.phase(first) == "EXECUTING"
-    assert p99(took) < max(0.1, 2 * usual), f"{p99(took):.3f} s; usually {usual:.3f} s"
+    # Who had waited for sbatch would have done so for many seconds.
+    assert p99(took) < max(1.0, 5 * usual), f"{p99(took):.3f} s; usually {usual:.3f} s"
     for job in (*hung, *jobs):
         near.ends(job, "COMPLETED", seconds=BACK)
     near.site.post(f"{first}/phase", {"PHASE": "ABORT"})
