@@ -34,9 +34,48 @@ def raising(error):
     return application
 
 
+class Closing:
+    """A body that says that it was closed."""
+
+    closed = 0
+
+    def __init__(self, *chunks):
+        self.chunks = chunks
+
+    def __iter__(self):
+        return iter(self.chunks)
+
+    def close(self):
+        Closing.closed += 1
+
+
+def closing(*chunks):
+    def application(environ, start):
+        start("200 OK", [("X-Name", "caf\xc3\xa9")])
+        return Closing(*chunks)
+
+    return application
+
+
+def writing(environ, start):
+    """The old way: by what `start` answers."""
+    write = start("200 OK", [])
+    write(b"written ")
+    return [b"and returned"]
+
+
+def silent(environ, start):
+    """Never says its status."""
+    return [b"", b""]
+
+
 @pytest.fixture
 def client(tmp_path):
     mounted = {
+        "full": Routes(application=closing(b"", b"a", b"b"), anonymous=True),
+        "empty": Routes(application=closing(), anonymous=True),
+        "writing": Routes(application=writing, anonymous=True),
+        "silent": Routes(application=silent, anonymous=True),
         "echo": Routes(application=echo, anonymous=True),
         "late": Routes(application=late, anonymous=True),
         "known": Routes(application=echo),
@@ -77,6 +116,52 @@ def test_an_answer_has_the_headers_that_all_have_unless_it_sets_them(client):
     assert answer.headers["x-frame-options"] == "DENY"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "sandbox" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "path"),
+    [
+        ("/plugins/echo/list/", "/list/"),
+        ("/plugins/echo/a//b", "/a//b"),
+        ("//plugins//echo/", "/"),
+        ("/plugins/echo/%E6%97%A5", "/\xe6\x97\xa5"),
+        ("/plugins/echo/caf%C3%A9", "/caf\xc3\xa9"),
+    ],
+)
+def test_a_path_arrives_as_it_was_sent(client, sent, path):
+    assert client.get(sent).json["PATH_INFO"] == path
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(("plugin", "body"), [("full", b"ab"), ("empty", b"")])
+def test_a_body_is_closed_whatever_becomes_of_it(client, method, plugin, body):
+    Closing.closed = 0
+    answer = client(method, f"/plugins/{plugin}")
+    assert answer.body == (b"" if method == "HEAD" else body)
+    assert Closing.closed >= 1
+    assert answer.headers["x-name"] == "caf\xc3\xa9"
+
+
+def test_what_is_written_comes_before_what_is_returned(client):
+    assert client.get("/plugins/writing").text == "written and returned"
+
+
+def test_an_answer_without_a_status_is_a_fault_of_the_plugin(client):
+    assert client.get("/plugins/silent").status == 500
+
+
+def test_a_token_does_no_more_than_it_was_made_for(tmp_path):
+    with site(tmp_path) as one:
+        one.people.add("test", "ada", roles=frozenset())
+        mounted = {"known": Routes(application=echo)}
+        app = one.client(changes={"mounted": mounted}, **{"wsgi.url_scheme": "https"})
+        for scope, statuses in (("read", (200, 403)), ("run", (200, 200)), ("publish", (403, 403))):
+            token = one.people.make_token("test", "ada", scopes=frozenset({scope})).text
+            asks = [
+                app(method, "/plugins/known", authorization=f"Bearer {token}")
+                for method in ("GET", "POST")
+            ]
+            assert tuple(answer.status for answer in asks) == statuses, scope
 
 
 def test_only_known_users_reach_an_application_unless_it_says_otherwise(client):

@@ -6,10 +6,11 @@ import threading
 
 import pytest
 
-from core.helpers.site import Site, a_site
+from core.helpers.site import Site, WatchedStorage, a_site
 from opus_core.backends import HealthState
-from opus_core.errors import Unavailable
+from opus_core.errors import StorageFull, Unavailable
 from opus_core.job import Phase
+from opus_core.testing.memory import MemoryOptions
 from opus_core.testing.timing import eventually
 
 
@@ -100,12 +101,82 @@ def test_health_says_who_cannot_be_told_and_that_it_is_over(site: Site) -> None:
     assert told.state is HealthState.DEGRADED
     assert told.sentence == "it waits to be told of changes: the bell is broken"
     supervisor.stop()  # which does not wait for the minute to be over
-    hearer.refuse = [Unavailable("the bell is broken", retry_after=0.01)]
+    hearer.refuse = []
     site.supervisor(observers={"one": hearer})
     eventually(
         lambda: site.storage.health()["plugin one"].state is HealthState.OK, "health says so"
     )
     assert hearer.knows_all(site)
+
+
+class Full(WatchedStorage):
+    """One that takes no records of a stream, or no health, as long as it is told to."""
+
+    refusing = ""
+
+    def append(self, stream, record, key=None):
+        if self.refusing == stream:
+            raise StorageFull("the disk is full")
+        return super().append(stream, record, key)
+
+    def set_health(self, component, health):
+        if self.refusing == "health" and component.startswith("plugin "):
+            raise StorageFull("the disk is full")
+        super().set_health(component, health)
+
+
+def test_what_cannot_be_kept_is_no_reason_to_tell_it_again(site: Site) -> None:
+    storage, hearer = Full(MemoryOptions(universe=site.universe)), Hearer()
+    site.supervisor(storage=storage, observers={"one": hearer})
+    begun(site, "one")
+    storage.refusing = "observed"
+    jobs = [site.job(run=False) for _ in range(3)]
+    eventually(lambda: hearer.knows_all(site), "all was told")
+    jobs.append(site.job(run=False))
+    eventually(lambda: hearer.knows_all(site), "the last one, too")
+    storage.refusing = ""
+    newest = site.storage.changes(-1)[0]
+    eventually(
+        lambda: [one.data["seq"] for one in site.storage.records("observed")] == [newest],
+        "it is kept as soon as that can be",
+    )
+    assert [job_id for _, job_id, _ in hearer.heard] == [job.id for job in jobs]
+
+
+def test_health_that_cannot_be_stored_tells_nobody_twice(site: Site) -> None:
+    storage, hearer = Full(MemoryOptions(universe=site.universe)), Hearer()
+    hearer.refuse = [Unavailable("the bell is broken", retry_after=0.01) for _ in range(2)]
+    site.supervisor(storage=storage, observers={"one": hearer})
+    begun(site, "one")
+    storage.refusing = "health"
+    jobs = [site.job(run=False) for _ in range(2)]
+    eventually(lambda: hearer.knows_all(site), "all was told")
+    assert [job_id for _, job_id, _ in hearer.heard] == [job.id for job in jobs]
+    assert "plugin one" not in site.storage.health()
+
+
+def test_one_that_comes_back_when_another_has_gone_on_writes_nothing(site: Site) -> None:
+    entered, gate, hearer = threading.Event(), threading.Event(), Hearer()
+
+    def hangs(change) -> None:
+        entered.set()
+        gate.wait(60)
+
+    late = site.supervisor(observers={"one": hangs}, lease_seconds=1.0)
+    begun(site, "one")
+    site.job(run=False)
+    assert entered.wait(20)
+    late._tenure.stop()  # its lease is another's from now on
+    site.supervisor(observers={"one": hearer})
+    site.job(run=False)
+    eventually(lambda: hearer.knows_all(site), "the other was told")
+    newest = site.storage.changes(-1)[0]
+    mark = "the other has kept that"
+    eventually(lambda: site.storage.records("observed")[0].data["seq"] == newest, mark)
+    late._observers[0].finish()
+    gate.set()
+    late._observers[0].join(20)
+    assert site.storage.records("observed")[0].data["seq"] == newest
 
 
 def test_health_waits_for_nobody_that_there_is_no_more(site: Site) -> None:

@@ -76,9 +76,27 @@ def test_without_a_supervisor_it_says_so(one, tmp_path):
     eventually(lambda: said(one, "why", job).startswith("it ended at "))
 
 
+def test_the_beginning_of_an_id_is_enough_if_no_other_job_begins_so(one, tmp_path):
+    one.serve()
+    fields = {"ledger": str(tmp_path / "ledger")}
+    ids: dict[str, str] = {}
+    while True:
+        job = id_of(one.create("ledger", fields, run=False))
+        twin = ids.setdefault(job[:1], job)
+        if twin != job:
+            break
+    start = next(number for number in range(32) if twin[:number] != job[:number]) - 1
+    for number in range(60):
+        one.create("ledger", {**fields, "RUNID": f"{number} {job[:5]}"}, run=False)
+    assert json.loads(said(one, "show", job[:12]))["jobId"] == job
+    if start >= 4:
+        assert f"several jobs begin with {job[:start]!r}" in said(one, "why", job[:start], code=2)
+
+
 MISTAKES = {
     "nothing begins so": (("show", "f" * 32), "there is no job 'ffffffffffffffffffffffffffffffff'"),
     "too short": (("why", "ab"), "'ab' is too short; 4 characters of an id are the fewest"),
+    "no number": (("list", "--last", "0"), "0 is not 1 or more"),
     "no phase": (("list", "--phase", "RUNING"), "invalid choice: 'RUNING'"),
 }
 

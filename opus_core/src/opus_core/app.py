@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +25,7 @@ from opus_core.config import Config
 from opus_core.datadir import DataDir, open_data_dir
 from opus_core.definitions import Catalogue
 from opus_core.disk import ROOM, Place, noticing_full
-from opus_core.errors import ConfigError, StorageFull
+from opus_core.errors import ConfigError, OpusError, PluginError, StorageFull
 from opus_core.extensions import Extension, Site
 from opus_core.fetching import Fetch
 from opus_core.folder import Folders
@@ -170,10 +170,11 @@ class Opus:
         return any(supervisor.look_at(job_id) for supervisor in self._supervisors)
 
     def close(self) -> None:
-        """Wake all who wait, and close the back ends."""
-        self.watcher.close()
-        for backend in (*self.extensions, self.manager, self.jdl, self.storage):
-            backend.close()
+        """Wake all who wait, and close the back ends: each of them, should one not be able to."""
+        with ExitStack() as closing:
+            for backend in (self.storage, self.jdl, self.manager, *self.extensions):
+                closing.callback(backend.close)
+            self.watcher.close()
 
 
 def open_opus(config: Config, *, supervises: bool = True) -> Opus:
@@ -188,12 +189,12 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
     jdl = registry.jdl(config)
     extensions = registry.extensions(config)
     data_dir = open_data_dir(config.data_dir)
-    for backend in (storage, *((manager,) if supervises else ()), jdl, *extensions):
+    for backend in (storage, *((manager,) if supervises else ()), jdl):
         backend.check()
     storage.prepare()
     site = Site(storage=storage, data_dir=data_dir.path, base_url=config.base_url)
     for extension in extensions:
-        extension.open(site)
+        _take_in(extension, site)
     jdls = registry.jdls(config)
     catalogue = Catalogue(data_dir.path / "definitions", jdl, jdls)
     catalogue.look()  # without it nothing could be shown, and nobody would be told
@@ -246,6 +247,19 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
         extensions=extensions,
     )
     return opus
+
+
+def _take_in(extension: Extension, site: Site) -> None:
+    """Check and open it. Raises `ConfigError`; what else it raises becomes a `PluginError`."""
+    try:
+        extension.check()
+        extension.open(site)
+    except OpusError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"[plugins.{extension.name}] it cannot begin: {type(error).__name__}: {error}"
+        ) from error
 
 
 def client_of(config: Config, *, private: bool = False) -> Client:

@@ -45,8 +45,9 @@ class Site:
 class Extension(Backend):
     """Methods that `opus_core.hookimpl` marks are hooks, called as a module's functions are.
 
-    One instance is made, checked and opened in every process that serves or supervises, if the
-    table `[plugins.NAME]` is there or `Options` can do without it.
+    One instance is made, checked and opened in every process that serves or supervises, and by
+    commands that open the whole installation (`opus check`), if the table `[plugins.NAME]` is there
+    or `Options` can do without it.
     """
 
     def open(self, site: Site) -> None:
@@ -58,15 +59,17 @@ class Routes:
     """What a plugin answers at `/plugins/NAME` and below.
 
     The server has found out who asks before it calls the application: `environ["opus.user"]` is
-    an `opus_core.backends.User`. What a page of another site made somebody's browser ask for is
-    refused (403), and so are wrong credentials (401).
+    an `opus_core.backends.User`. Wrong credentials are refused (401), and so is what a page of
+    another site made somebody's browser ask for (403), but for GET, HEAD and OPTIONS: change
+    nothing on these.
     """
 
     application: Application
-    """Called with `PATH_INFO` from behind `/plugins/NAME` on. An error of `opus_core.errors` that
-    it raises becomes an answer with that sentence. Headers that keep browsers from taking an
-    answer for something else are added unless it sets them itself."""
+    """Called with `PATH_INFO` as it was sent, from behind `/plugins/NAME` on. An error of
+    `opus_core.errors` that it raises becomes an answer with that sentence. Headers that keep
+    browsers from taking an answer for something else are added unless it sets them itself."""
 
     anonymous: bool = False
-    """Whether it is also called for somebody unknown, and looks at who asks by itself; else they
-    are answered 401."""
+    """Whether it is also called for somebody unknown, and looks at who asks by itself: at the roles
+    of the user, and at the scopes of a token. Else those are answered 401, and a token needs the
+    scope `read`, or `run` for what changes something (403)."""

@@ -93,6 +93,10 @@ class Policy:
         """Whether who may use this job does so as an admin, which is audited."""
         return job.owner not in (None, user.name)
 
+    def may_use(self, user: User, *, changes: bool) -> None:
+        """Raise unless the token of the user, if it is one, was made to see, or to change."""
+        _check_scope(user, RUN if changes else READ)
+
     # -- all else
 
     def is_admin(self, user: User) -> bool:

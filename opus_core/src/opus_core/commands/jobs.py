@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 
 from opus_core.app import open_opus, opened_storage
 from opus_core.backends import JobQuery, Storage, User
@@ -40,7 +40,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verb.add_argument("--owner", metavar="USER", help="only this user's; '' for anonymous ones")
     verb.add_argument("--description", metavar="NAME", help="only of this description")
     verb.add_argument(
-        "--last", type=int, default=_SHOWN, metavar="N", help=f"how many (default: {_SHOWN})"
+        "--last", type=_number, default=_SHOWN, metavar="N", help=f"how many (default: {_SHOWN})"
     )
     verb.add_argument("--json", action="store_true", help="a JSON object on each line")
     for name, what in (
@@ -58,6 +58,13 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.set_defaults(run=run)
 
 
+def _number(said: str) -> int:
+    number = int(said)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{said} is not 1 or more")
+    return number
+
+
 def run(args: argparse.Namespace) -> int:
     """Do what the verb says."""
     if args.verb == "abort":
@@ -71,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         if args.verb == "show":
             print(documents.job(job, Urls(config.base_url or "")).decode())
         else:
-            print(why(job, storage.health(), manager=config.manager.use))
+            print(_shown(why(job, storage.health(), manager=config.manager.use)))
     return 0
 
 
@@ -98,10 +105,13 @@ _KEYS = ("phase", "description", "owner", "created", "run_id")
 
 
 def _cells(job: JobSummary) -> tuple[str, ...]:
-    # What users say goes to a terminal: no control characters of theirs.
-    run_id = "".join(one if one.isprintable() else "?" for one in job.run_id or "")
-    owner = "".join(one if one.isprintable() else "?" for one in job.owner or "")
+    owner, run_id = _shown(job.owner or ""), _shown(job.run_id or "")
     return (job.id, job.phase.value, job.definition.name, owner, _instant(job.created), run_id)
+
+
+def _shown(text: str) -> str:
+    """Words of users and schedulers, for a terminal: nothing in them that would control it."""
+    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def _instant(instant: datetime) -> str:
@@ -116,16 +126,17 @@ def _found(storage: Storage, said: str) -> Job:
     try:
         return storage.read(said.lower(), doomed=True)
     except UnknownJob:
-        ids = list(_beginning_with(storage, said.lower()))
+        ids = list(islice(_beginning_with(storage, said.lower()), 2))
     if not ids:
         raise UnknownJob(said)
     if len(ids) > 1:
-        raise BadRequest(f"several jobs begin with {said!r}: {', '.join(ids)}")
+        raise BadRequest(f"several jobs begin with {said!r}, {' and '.join(ids)} among them")
     return storage.read(ids[0], doomed=True)
 
 
 def _beginning_with(storage: Storage, said: str) -> Iterator[str]:
-    query = JobQuery(text=said, phases=frozenset(Phase), limit=_SHOWN)
+    # The text may also be part of run ids, of any number of others.
+    query = JobQuery(text=said, phases=frozenset(Phase))
     return (job.id for job in storage.get_list(query) if job.id.startswith(said))
 
 
@@ -137,7 +148,7 @@ def _abort(args: argparse.Namespace) -> int:
         for job in [_found(opus.storage, said) for said in args.ids]:
             after = opus.service.abort(me, job.definition.name, job.id)
             reason = why(after, opus.storage.health(), manager=config.manager.use)
-            print(f"{job.id} {after.phase}: {reason}", file=sys.stdout)
+            print(f"{job.id} {after.phase}: {_shown(reason)}")
     finally:
         opus.close()
     return 0

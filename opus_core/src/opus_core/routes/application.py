@@ -14,6 +14,9 @@ from opus_core.routes.cors import Cors
 from opus_core.routes.parts import Around
 from opus_core.routes.reply import refusal
 
+AS_SENT: Final = "opus.path"
+"""The path as the client has sent it: applications of plugins may tell `/a` from `/a/`."""
+
 _SLASHES: Final = re.compile("//+")
 _YEAR: Final = 31_536_000  # [s]
 
@@ -31,6 +34,7 @@ class Application(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         environ = self._proxies.seen_through(environ)
         if environ.get("wsgi.url_scheme") == "https":
             start_response = _over_tls_alone(start_response)
+        environ[AS_SENT] = str(environ.get("PATH_INFO", ""))
         path = _SLASHES.sub("/", f"/{environ.get('PATH_INFO', '')}")
         # What is no UTF-8 stays something that is not there: bottle would leave it out.
         path = path.encode("latin-1").decode("utf-8", "replace").encode().decode("latin-1")

@@ -27,8 +27,8 @@ _LEAST, _MOST = 1.0, 300.0  # [s] until somebody who could not be told is told a
 
 
 class Observer:
-    """One thread that follows the journal for one who wants to hear of changes, and remembers in
-    the storage how far it came. What holds one up holds up no other."""
+    """One thread that follows the journal for one who wants to hear of changes, and keeps in the
+    storage how far it came. What holds one up holds up no other."""
 
     def __init__(
         self, name: str, tell: Callable[[Change], None], storage: Storage, tenure: Tenure
@@ -37,9 +37,14 @@ class Observer:
         self._tell = tell
         self._storage = storage
         self._tenure = tenure
+        self._epoch = -1  # of the lease under which the position was read
+        self._position: int | None = None  # the number of the last change that is over
+        self._kept = -1  # the same as the storage has it
+        self._due = 0.0  # [s] monotonic, when the storage has to have it
+        self._waits = False  # health says that it cannot be told
+        self._pause = 0.0  # [s] that it was left alone after the last time it could not be told
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"opus-observe-{name}", daemon=True)
-        self._pause = 0.0  # [s] how long it was left alone after the last time it could not be told
 
     def start(self) -> None:
         """Begin where the last one of this name and storage stopped."""
@@ -57,57 +62,69 @@ class Observer:
                 log.warning("observer=%s does not come back from a change", self.name)
 
     def _run(self) -> None:
-        position: int | None = None
         while not self._stopping.is_set():
             if not self._tenure.wait(1.0):
-                position = None  # another supervisor may have gone on meanwhile
                 continue
             try:
-                if position is None:
-                    position = self._remembered()
-                if self._storage.wait_change(position, _CYCLE):
-                    position = self._follow(position)
+                if self._epoch != self._tenure.epoch:
+                    self._take_up()
+                self._go_on()
             except Gap as gap:
                 log.warning("observer=%s: changes were forgotten before it heard them", self.name)
-                position = gap.newest
+                self._position = gap.newest
             except OpusError as error:
                 log.warning("observer=%s has to wait: %s", self.name, error.sentence)
                 self._stopping.wait(1.0)
-                position = None
             except Exception:
                 log.exception("observer=%s cannot go on", self.name)
                 self._stopping.wait(1.0)
-                position = None  # it goes on behind what it was told
+        self._keep()
 
-    def _remembered(self) -> int:
-        for record in self._storage.records(STREAM):
-            if record.key == self.name:
-                return int(record.data["seq"])
-        newest = self._storage.changes(-1)[0]
-        self._remember(newest)
-        return newest
+    def _take_up(self) -> None:
+        """Go on where whoever had the lease before has stopped."""
+        epoch = self._tenure.epoch
+        found = [one for one in self._storage.records(STREAM) if one.key == self.name]
+        if found:
+            self._position = self._kept = int(found[0].data["seq"])
+        else:
+            self._position = self._storage.changes(-1)[0]
+        health = self._storage.health().get(f"{_COMPONENT} {self.name}")
+        self._waits = health is not None and health.state is not HealthState.OK
+        self._epoch = epoch
+        if not found:
+            self._keep()
 
-    def _remember(self, seq: int) -> None:
-        self._storage.append(STREAM, {"seq": seq}, key=self.name)
+    def _go_on(self) -> None:
+        """Tell what is new, as far as that goes."""
+        if self._position is None:
+            return
+        if time.monotonic() >= self._due:
+            self._keep()  # what could not be stored before
+        if not self._storage.wait_change(self._position, _CYCLE):
+            return
+        newest, changes = self._storage.changes(self._position)
+        for change in changes:
+            if not self._is_over(change):
+                return
+            self._position = change.seq
+            if time.monotonic() >= self._due:
+                self._keep()
+        self._position = newest
+        self._keep()
 
-    def _follow(self, position: int) -> int:
-        """Tell what is new, as far as that goes; the number of the last change that is over."""
-        newest, changes = self._storage.changes(position)
-        told = kept = position
-        due = time.monotonic() + _REPEATED
+    def _keep(self) -> None:
+        """Store how far it came. A storage that takes nothing is no reason to tell it again."""
+        position = self._position
+        if position is None or position == self._kept:
+            return
+        if not self._tenure.acting or self._epoch != self._tenure.epoch:
+            return  # somebody else knows better
+        self._due = time.monotonic() + _REPEATED
         try:
-            for change in changes:
-                if not self._is_over(change):
-                    return told
-                told = change.seq
-                if time.monotonic() >= due:
-                    self._remember(told)
-                    kept, due = told, time.monotonic() + _REPEATED
-            told = newest
-        finally:
-            if told > kept:
-                self._remember(told)
-        return told
+            self._storage.append(STREAM, {"seq": position}, key=self.name)
+            self._kept = position
+        except OpusError as error:
+            log.warning("observer=%s: how far it came is not kept: %s", self.name, error.sentence)
 
     def _is_over(self, change: Change) -> bool:
         """Whether it has been told, or cannot be; tried until then."""
@@ -119,23 +136,24 @@ class Observer:
                 continue
             except Exception:
                 log.exception("observer=%s failed on job=%s", self.name, change.job_id)
-            if self._pause:
-                self._pause = 0.0
-                self._say(HealthState.OK, "it is told of changes again")
+                return True
+            self._pause = 0.0
+            if self._waits:
+                self._waits = not _say(
+                    self._storage, self.name, HealthState.OK, "it takes changes again"
+                )
             return True
         return False
 
     def _wait(self, error: Unavailable) -> None:
-        if not self._pause:
-            self._say(HealthState.DEGRADED, f"it waits to be told of changes: {error.sentence}")
+        if not self._waits:
+            sentence = f"it waits to be told of changes: {error.sentence}"
+            self._waits = _say(self._storage, self.name, HealthState.DEGRADED, sentence)
         self._pause = min(max(self._pause * 2, error.retry_after or _LEAST), _MOST)
         log.warning(
             "observer=%s is told again in %.0f s: %s", self.name, self._pause, error.sentence
         )
         self._stopping.wait(self._pause)
-
-    def _say(self, state: HealthState, sentence: str) -> None:
-        _say(self._storage, self.name, state, sentence)
 
 
 def forget_others(storage: Storage, names: Collection[str]) -> None:
@@ -146,7 +164,13 @@ def forget_others(storage: Storage, names: Collection[str]) -> None:
             _say(storage, name, HealthState.OK, "it is not installed any more, or not in use")
 
 
-def _say(storage: Storage, name: str, state: HealthState, sentence: str) -> None:
+def _say(storage: Storage, name: str, state: HealthState, sentence: str) -> bool:
+    """Say how an observer is; whether that could be stored."""
     now = jobs.now()
     health = Health(state=state, sentence=sentence, since=now, heartbeat=now)
-    storage.set_health(f"{_COMPONENT} {name}", health)
+    try:
+        storage.set_health(f"{_COMPONENT} {name}", health)
+    except OpusError as error:
+        log.warning("observer=%s: its health is not stored: %s", name, error.sentence)
+        return False
+    return True

@@ -56,11 +56,16 @@ class Webhook:
 
     def tell(self, change: Change) -> None:
         """Post it once. Raises `Unavailable` if it has to be told again."""
-        status, retry_after = self._post(change)
+        try:
+            status, retry_after = self._post(change)
+        except Unavailable:
+            self._refusing = None  # what refuses later is another matter
+            raise
         if 200 <= status < 300:
             self._refusing = None
             log.info("target=%s job=%s phase=%s told", self.name, change.job_id, change.new)
         elif status in _LATER or status >= 500:
+            self._refusing = None
             raise Unavailable(f"{self.name} answers {status}", retry_after=retry_after)
         elif status == _GONE:
             log.warning(
@@ -129,6 +134,7 @@ def _retry_after(text: str) -> float | None:
         return float(text)
     try:
         instant = parsedate_to_datetime(text)
-    except ValueError:
+        left = instant.astimezone(UTC) - datetime.now(UTC)
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, (instant.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    return max(0.0, left.total_seconds())
