@@ -179,7 +179,9 @@ def test_the_receiver_may_say_when(target, hook, written, least, most):
     assert least <= put_off(target(hook.at()), a_change()).retry_after <= most
 
 
-@pytest.mark.parametrize("written", ["soon", "-5", "1e9", "nan", "9" * 40, ""])
+@pytest.mark.parametrize(
+    "written", ["soon", "-5", "1e9", "nan", "9" * 40, "", "Fri, 31 Dec 9999 23:59:59 -1200"]
+)
 def test_when_that_is_no_time_is_left_out(target, hook, written):
     hook.will(503, retry_after=written)
     assert put_off(target(hook.at()), a_change()).retry_after is None
@@ -196,6 +198,24 @@ def test_gone_for_good_is_over_at_once(target, hook, caplog):
         f"target={webhook.name} job={change.job_id} phase=COMPLETED not told: the answer is 410,"
         " gone for good; take it out of webhooks"
     )
+
+
+@pytest.mark.parametrize("between", [503, None])
+def test_refusals_count_in_a_row_alone(target, hook, between):
+    webhook = target(hook.at(), give_up_refused="6 h")
+    old = a_change(time=now() - timedelta(hours=7))
+    hook.will(404)
+    put_off(webhook, old)
+    webhook._refusing -= 7 * 3600
+    if between:
+        hook.will(between)
+        put_off(webhook, old)
+    else:  # nobody is there
+        parts, webhook._parts = webhook._parts, webhook._parts._replace(netloc="127.0.0.1:9")
+        put_off(webhook, old)
+        webhook._parts = parts
+    hook.will(404)
+    put_off(webhook, old)  # it has only begun to refuse
 
 
 def test_one_that_refuses_for_long_is_given_up_once_the_change_is_old(target, hook, caplog):
