@@ -18,7 +18,8 @@ def health(state: HealthState = HealthState.OK, sentence: str = "", age: float =
     return Health(state=state, sentence=sentence, since=now, heartbeat=now)
 
 
-UP = {"supervisor": health()}
+# State, sentence and age of each component: a heartbeat is of when a test runs.
+UP = {"supervisor": ()}
 DOWN = HealthState.DOWN
 QUEUED = {"phase": Phase.QUEUED, "manager": "queue"}
 
@@ -47,17 +48,17 @@ CASES = {
     ),
     "the supervisor is silent": (
         a_job(**QUEUED, work=Work.WANTED),
-        {"supervisor": health(age=60)},
+        {"supervisor": (HealthState.OK, "", 60)},
         f"it is about to be submitted; {NO_SUPERVISOR}",
     ),
     "the supervisor says what is wrong": (
         a_job(**QUEUED, work=Work.WANTED),
-        {"supervisor": health(DOWN, "this is a copy")},
+        {"supervisor": (DOWN, "this is a copy")},
         "it is about to be submitted; the supervisor: this is a copy",
     ),
     "the outcome is not known": (
         a_job(**QUEUED, work=Work.STARTING),
-        {**UP, "manager": health(DOWN, "the cluster does not answer")},
+        {**UP, "manager": (DOWN, "the cluster does not answer")},
         "it is being submitted; the cluster does not answer",
     ),
     "in the queue": (
@@ -88,7 +89,7 @@ CASES = {
     ),
     "to be aborted": (
         live(marks=frozenset({Mark.ABORT_REQUESTED})),
-        {**UP, "manager": health(DOWN, "the cluster does not answer")},
+        {**UP, "manager": (DOWN, "the cluster does not answer")},
         "it is being aborted; the cluster does not answer",
     ),
     "fetched": (
@@ -114,7 +115,7 @@ CASES = {
     ),
     "over, and not forgotten yet": (
         live(phase=Phase.ABORTED, work=Work.LIVE, ended=LONG_AGO),
-        {**UP, "manager": health(HealthState.DEGRADED, "the cluster is slow")},
+        {**UP, "manager": (HealthState.DEGRADED, "the cluster is slow")},
         "it ended at 2020-05-17 12:30:00 UTC; what is left of it is being removed; the cluster is"
         " slow",
     ),
@@ -123,7 +124,8 @@ CASES = {
 
 @pytest.mark.parametrize(("job", "components", "sentence"), CASES.values(), ids=CASES)
 def test_a_job_is_explained_by_itself_the_supervisor_and_the_cluster(job, components, sentence):
-    assert why(job, components, manager="queue") == sentence
+    found = {name: health(*values) for name, values in components.items()}
+    assert why(job, found, manager="queue") == sentence
 
 
 def test_a_supervisor_is_silent_after_half_a_minute():
