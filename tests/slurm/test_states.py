@@ -78,7 +78,7 @@ def test_what_waits_for_ever_is_told_to_ask_for_less(near):
     near.waits(job, "QUEUED", "wait for ever: ABORT it", "ask for less time", "PartitionTimeLimit")
     near.site.post(f"{job}/phase", {"PHASE": "ABORT"})
     near.ends(job, "ABORTED")
-    assert near.queue(job, "%T") == ["CANCELLED"]
+    eventually(lambda: near.queue(job, "%T") == ["CANCELLED"], PATIENCE)
 
 
 def test_free_nodes_are_waited_for(plain):
