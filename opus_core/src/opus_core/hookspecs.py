@@ -40,8 +40,8 @@ def opus_register_extension() -> type[Extension] | list[type[Extension]]:  # typ
 
 @hookspec(firstresult=True)
 def opus_authenticate(request: RequestView) -> User | None:
-    """Say who is asking; called for each request whose user neither the web server in front names
-    nor a token of ours, from several threads at once.
+    """Say who is asking; called for each request whose user neither the web server in front
+    names nor a token of ours, from several threads at once.
 
     The first answer counts. None: not mine to say. Raises `NotAuthenticated` for credentials
     that are its own and wrong, `Unavailable` if whoever knows them cannot be asked; both
