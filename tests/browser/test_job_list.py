@@ -51,6 +51,8 @@ def phase(tab: Tab, title: str) -> str:
 
 def live(tab: Tab) -> None:
     tab.page.get_by_text("Live", exact=True).wait_for()
+    # The list itself may come later than the word that its news will.
+    tab.until(lambda: tab.page.locator("[aria-busy=true]").count() == 0)
 
 
 def worked(tab: Tab) -> str:
