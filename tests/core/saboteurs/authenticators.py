@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from core.saboteurs.extensions import FileOptions, Seal
+from core.saboteurs.extensions import FileOptions, Seal, common
 from core.saboteurs.registry import breaks
 from opus_core import hookimpl
 from opus_core.backends import User
@@ -69,74 +69,7 @@ class Saboteur(Seal):
     """A seal, but for one thing."""
 
 
-@breaks(AuthenticateContract, "test_its_name_is_lower_case_letters_digits_and_underscores")
-class Misnamed(Saboteur):
-    name = "The Seal"
-
-
-@breaks(AuthenticateContract, "test_it_says_what_it_is_about_in_one_sentence")
-class Wordless(Saboteur):
-    about = "One line\nand another"
-
-
-@breaks(
-    AuthenticateContract,
-    "test_its_options_are_a_frozen_dataclass_of_plain_fields",
-)
-class Optionless(Saboteur):
-    Options = dict
-
-
-@breaks(
-    AuthenticateContract,
-    "test_making_an_instance_opens_nothing",
-    "test_making_an_instance_asks_nobody",
-)
-class OpensAtOnce(Saboteur):
-    def __init__(self, options):
-        super().__init__(options)
-        self.kept = open("/dev/null")
-
-    def close(self):
-        self.kept.close()
-
-
-@breaks(AuthenticateContract, "test_check_is_content_with_what_works", more="nothing is opened")
-class NeverContent(Saboteur):
-    def check(self):
-        raise Unavailable("never")
-
-
-@breaks(
-    AuthenticateContract,
-    "test_check_says_in_one_sentence_why_it_cannot_work_here",
-    says="DID NOT RAISE",
-)
-class AlwaysContent(Saboteur):
-    def check(self):
-        pass
-
-
-@breaks(AuthenticateContract, "test_close_gives_back_what_was_opened")
-class LeavesOpen(Saboteur):
-    def open(self, site):
-        self.kept = open("/dev/null")
-
-
-@breaks(AuthenticateContract, "test_its_warnings_are_sentences")
-class WarnsInOneText(Saboteur):
-    def warnings(self):
-        return "all is lost"
-
-
-@breaks(AuthenticateContract, "test_close_is_safe_twice")
-class ClosesOnce(Saboteur):
-    closed = False
-
-    def close(self):
-        if self.closed:
-            raise RuntimeError("closed already")
-        self.closed = True
+globals().update(common(AuthenticateContract, Saboteur))
 
 
 @breaks(

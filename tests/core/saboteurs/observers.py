@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from core.saboteurs.extensions import Diary, FileOptions, read
+from core.saboteurs.extensions import Diary, FileOptions, common, read
 from core.saboteurs.registry import breaks
 from opus_core import hookimpl
 from opus_core.errors import Unavailable
@@ -50,71 +50,7 @@ class Saboteur(Diary):
     """A diary, but for one thing."""
 
 
-@breaks(ObserverContract, "test_its_name_is_lower_case_letters_digits_and_underscores")
-class Misnamed(Saboteur):
-    name = "The Diary"
-
-
-@breaks(ObserverContract, "test_it_says_what_it_is_about_in_one_sentence")
-class Wordless(Saboteur):
-    about = "One line\nand another"
-
-
-@breaks(ObserverContract, "test_its_options_are_a_frozen_dataclass_of_plain_fields")
-class Optionless(Saboteur):
-    Options = dict
-
-
-@breaks(
-    ObserverContract,
-    "test_making_an_instance_opens_nothing",
-    "test_making_an_instance_asks_nobody",
-)
-class OpensAtOnce(Saboteur):
-    def __init__(self, options):
-        super().__init__(options)
-        self.kept = open("/dev/null")
-
-    def close(self):
-        self.kept.close()
-
-
-@breaks(ObserverContract, "test_check_is_content_with_what_works", more="nothing is opened")
-class NeverContent(Saboteur):
-    def check(self):
-        raise Unavailable("never")
-
-
-@breaks(
-    ObserverContract,
-    "test_check_says_in_one_sentence_why_it_cannot_work_here",
-    says="DID NOT RAISE",
-)
-class AlwaysContent(Saboteur):
-    def check(self):
-        pass
-
-
-@breaks(ObserverContract, "test_close_gives_back_what_was_opened")
-class LeavesOpen(Saboteur):
-    def open(self, site):
-        self.kept = open("/dev/null")
-
-
-@breaks(ObserverContract, "test_its_warnings_are_sentences")
-class WarnsInOneText(Saboteur):
-    def warnings(self):
-        return "all is lost"
-
-
-@breaks(ObserverContract, "test_close_is_safe_twice")
-class ClosesOnce(Saboteur):
-    closed = False
-
-    def close(self):
-        if self.closed:
-            raise RuntimeError("closed already")
-        self.closed = True
+globals().update(common(ObserverContract, Saboteur))
 
 
 @breaks(ObserverContract, "test_it_has_observers_of_the_same_names_in_every_process")

@@ -14,8 +14,11 @@ from opus_core.auth.tokens import SCOPES
 from opus_core.backends import RequestView, User
 from opus_core.errors import NotAuthenticated, Unavailable
 from opus_core.extensions import Extension
-from opus_core.testing.backend import Instances
-from opus_core.testing.extension_kit import ExtensionKit, MakeContext, hooked
+from opus_core.testing.backend import Instances, MakeContext
+from opus_core.testing.extension_kit import (
+    ExtensionKit,
+    hooked,
+)
 from opus_core.testing.storage_kit import thorough
 from opus_core.testing.timing import together
 

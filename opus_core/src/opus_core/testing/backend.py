@@ -8,6 +8,7 @@ import threading
 import types
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -21,6 +22,9 @@ from opus_core.testing.timing import eventually
 from opus_core.testing.wording import plain, worded
 
 B = TypeVar("B", bound=Backend)
+
+MakeContext = Callable[[], AbstractContextManager[None]]
+"""What a fixture answers that brings something about for a while."""
 
 
 class Instances(Generic[B]):

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from opus_core.extensions import Extension, Site
 from opus_core.hooks import Hooks
-from opus_core.testing.backend import BackendContract, Instances
+from opus_core.testing.backend import BackendContract, Instances, MakeContext
 from opus_core.testing.memory import MemoryStorage
-
-MakeContext = Callable[[], AbstractContextManager[None]]
 
 
 class ExtensionKit(BackendContract[Extension]):

@@ -9,7 +9,14 @@ import pytest
 
 from opus_core.backends import Cause, Kind, Manager
 from opus_core.errors import BackendUnavailable, ResultsLost
-from opus_core.testing.manager_kit import NEVER, Desk, MakeContext, ManagerKit, status, until
+from opus_core.testing.backend import MakeContext
+from opus_core.testing.manager_kit import (
+    NEVER,
+    Desk,
+    ManagerKit,
+    status,
+    until,
+)
 from opus_core.testing.timing import race
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final
@@ -14,7 +14,7 @@ from opus_core.backends import Kind, Manager, Ref, Status, Task
 from opus_core.definition import GeneratedDescription, JobDefinition
 from opus_core.folder import Folders
 from opus_core.job import Phase, Work, new_id, now
-from opus_core.testing.backend import BackendContract, Instances
+from opus_core.testing.backend import BackendContract, Instances, MakeContext
 from opus_core.testing.samples import a_job
 from opus_core.testing.timing import PATIENCE, eventually
 
@@ -28,8 +28,6 @@ NEVER: Final = Ref(tag="opus-kit-never")
 """A submission that never was."""
 
 _ALIVE: Final = (Kind.QUEUED, Kind.HELD, Kind.RUNNING, Kind.SUSPENDED)
-
-MakeContext = Callable[[], AbstractContextManager[None]]
 
 
 class Desk:

@@ -8,7 +8,14 @@ import pytest
 
 from opus_core.backends import Kind, Links, Manager, Task
 from opus_core.errors import BackendUnavailable, SubmitDeferred
-from opus_core.testing.manager_kit import COUNTS, Desk, MakeContext, ManagerKit, ran, until
+from opus_core.testing.backend import MakeContext
+from opus_core.testing.manager_kit import (
+    COUNTS,
+    Desk,
+    ManagerKit,
+    ran,
+    until,
+)
 from opus_core.testing.timing import PATIENCE, eventually
 
 RESULT = "echo result > $out; echo said"

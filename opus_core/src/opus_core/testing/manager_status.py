@@ -11,12 +11,12 @@ import pytest
 
 from opus_core.backends import Cause, Kind, Manager, Ref, Status, Task
 from opus_core.errors import BackendUnavailable, SubmitDeferred
+from opus_core.testing.backend import MakeContext
 from opus_core.testing.manager_kit import (
     COUNTS,
     NEVER,
     WAITS,
     Desk,
-    MakeContext,
     ManagerKit,
     known,
     let_end,

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from opus_core.errors import Unavailable
 from opus_core.extensions import Extension, Site
 from opus_core.job import Change, DefinitionRef, Phase, new_id, now
-from opus_core.testing.backend import Instances
-from opus_core.testing.extension_kit import ExtensionKit, MakeContext, hooked
+from opus_core.testing.backend import Instances, MakeContext
+from opus_core.testing.extension_kit import (
+    ExtensionKit,
+    hooked,
+)
 from opus_core.testing.samples import DOOMED, a_job
 from opus_core.testing.storage_kit import thorough
 from opus_core.testing.strategies import text

@@ -12,7 +12,7 @@ import pytest
 from opus_core.backends import Health, HealthState, JobQuery, Limits, Storage
 from opus_core.errors import StorageFull, Unavailable, UnknownJob
 from opus_core.job import Idempotency, Job, Parameter, Phase
-from opus_core.testing.backend import Instances
+from opus_core.testing.backend import Instances, MakeContext
 from opus_core.testing.samples import (
     DOOMED,
     LONG_AGO,
@@ -22,7 +22,9 @@ from opus_core.testing.samples import (
     a_token,
     an_account,
 )
-from opus_core.testing.storage_kit import MakeContext, StorageKit
+from opus_core.testing.storage_kit import (
+    StorageKit,
+)
 
 HALF_A_MEGABYTE: Final = "x" * 500_000
 FINE: Final = Health(state=HealthState.OK, sentence="fine", since=LONG_AGO, heartbeat=LONG_AGO)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from typing import Any, ClassVar, TypeVar, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from opus_core.backends import Storage
-from opus_core.testing.backend import BackendContract, Instances
+from opus_core.testing.backend import BackendContract, Instances, MakeContext
 from opus_core.testing.timing import PATIENCE, eventually
 
-MakeContext = Callable[[], AbstractContextManager[None]]
 Soon = Callable[[Callable[[], Any], str], None]
 
 F = TypeVar("F", bound=Callable[..., Any])
