@@ -10,6 +10,7 @@ from itertools import islice
 
 from opus_core.app import open_opus, opened_storage
 from opus_core.backends import JobQuery, Storage, User
+from opus_core.commands import table
 from opus_core.commands.user import console
 from opus_core.config import load
 from opus_core.errors import BadRequest, UnknownJob
@@ -94,11 +95,8 @@ def _list(storage: Storage, args: argparse.Namespace) -> None:
         for job in jobs:
             print(json.dumps(dict(zip(("id", *_KEYS), _cells(job), strict=True))))
         return
-    rows = [_HEAD, *map(_cells, jobs)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    for line in table.lines([_HEAD, *map(_cells, jobs)]):
+        print(line)
 
 
 _KEYS = ("phase", "description", "owner", "created", "run_id")

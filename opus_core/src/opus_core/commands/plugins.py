@@ -8,6 +8,7 @@ import json
 import sys
 
 from opus_core import config
+from opus_core.commands import table
 from opus_core.plugins import Plugin, Registry
 
 _HEAD = ("NAME", "DISTRIBUTION", "VERSION", "STATE", "OFFERS", "")
@@ -44,10 +45,5 @@ def _table(rows: list[Plugin]) -> str:
             origin = ("", "", "", "")
         if not row.offers:
             cells.append((*origin, "", ""))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
-    ]
     causes = [f"{row.name} of {row.distribution}: {row.cause}" for row in rows if row.cause]
-    return "\n".join([*lines, *([""] if causes else []), *causes])
+    return "\n".join([*table.lines(cells), *([""] if causes else []), *causes])

@@ -32,7 +32,6 @@ class Kind:
     offers: str  # as `opus_register_...` says it
     base: type[Any]
     suffix: str  # of the class
-    contract: str  # in opus_core.testing
     hook: str = ""  # of an extension, which has no methods that it must have
 
     def stubs(self) -> list[Stub]:
@@ -44,25 +43,19 @@ class Kind:
 
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
-        "storage": Kind(
-            offers="storage", base=Storage, suffix="Storage", contract="StorageContract"
-        ),
-        "manager": Kind(
-            offers="manager", base=Manager, suffix="Manager", contract="ManagerContract"
-        ),
-        "jdl": Kind(offers="jdl", base=Jdl, suffix="Jdl", contract="JdlContract"),
+        "storage": Kind(offers="storage", base=Storage, suffix="Storage"),
+        "manager": Kind(offers="manager", base=Manager, suffix="Manager"),
+        "jdl": Kind(offers="jdl", base=Jdl, suffix="Jdl"),
         "auth": Kind(
             offers="extension",
             base=Extension,
             suffix="Auth",
-            contract="AuthenticateContract",
             hook="opus_authenticate",
         ),
         "observer": Kind(
             offers="extension",
             base=Extension,
             suffix="Observer",
-            contract="ObserverContract",
             hook="opus_job_phase_changed",
         ),
     }
@@ -143,7 +136,6 @@ class Skeleton:
             "offers": kind.offers,
             "base": kind.base.__name__,
             "base_module": kind.base.__module__,
-            "contract": kind.contract,
             "stubs": stubs,
             "imports": import_lines(needs),
             "table": f"plugins.{self.name}" if kind.hook else kind.offers,
