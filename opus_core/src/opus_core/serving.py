@@ -93,13 +93,18 @@ class Web:
         """Finish what is being answered."""
         # Answers first, then the sockets: a thread that is still answering needs its own.
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=_LAST_ANSWERS)
-        self._closing.set()
         if self._thread.ident is None:
             self._server.close()
-        else:
-            for listener in self._listeners():
-                listener.pull_trigger()
-            self._thread.join(timeout=30)
+            return
+        listeners = self._listeners()
+        self._closing.set()
+        # What wakes the thread is closed here, when the thread has ended: it may be faster, and a
+        # number of a closed file soon is that of another file, into which this would write.
+        for listener in listeners:
+            listener.pull_trigger()
+        self._thread.join(timeout=30)
+        if not self._thread.is_alive():
+            wasyncore.close_all(self._connections(), ignore_all=True)
 
     def _answer(self) -> None:
         """Serve the connections. At the end an answer may still get out, but a client that only
@@ -116,7 +121,6 @@ class Web:
         deadline = time.monotonic() + _LAST_ANSWERS
         while _unsent(connections) and time.monotonic() < deadline:
             wasyncore.loop(0.1, map=connections, use_poll=True, count=1)
-        wasyncore.close_all(connections, ignore_all=True)
 
     def _connections(self) -> dict[int, Any]:
         several = isinstance(self._server, MultiSocketServer)

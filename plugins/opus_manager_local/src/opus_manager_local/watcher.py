@@ -57,7 +57,9 @@ class Watcher:
             thread, self._thread = self._thread, None
             if thread is None:
                 return
-            os.eventfd_write(self._wake, 1)
+            # One that is just leaving has closed it, and its number may be another file's by now.
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
         if thread is not threading.current_thread():
             thread.join()
 
@@ -70,17 +72,18 @@ class Watcher:
 
     def _run(self) -> None:
         handles: dict[int, Process] = {}
+        wake = self._wake
         poll = select.poll()
-        poll.register(self._wake, select.POLLIN)
+        poll.register(wake, select.POLLIN)
         try:
             while not self._closed:
                 due, timeout = self._take_due()
                 for act in due:
                     self._call(act)
                 ready = [handle for handle, _ in poll.poll(0 if due else timeout)]
-                if self._wake in ready:
-                    os.eventfd_read(self._wake)
-                over = [handle for handle in ready if handle != self._wake]
+                if wake in ready:
+                    os.eventfd_read(wake)
+                over = [handle for handle in ready if handle != wake]
                 gone = self._begin(handles, poll)
                 for handle in over:
                     poll.unregister(handle)
@@ -92,8 +95,11 @@ class Watcher:
                         self._watched.difference_update(gone)
                     self._call(self._ended)
         finally:
-            for handle in (*handles, self._wake):
+            for handle in handles:
                 os.close(handle)
+            with self._lock:
+                os.close(wake)
+                self._wake = -1
 
     def _begin(self, handles: dict[int, Process], poll: select.poll) -> list[Process]:
         """Take up what is to be watched newly; answers what has ended already."""
