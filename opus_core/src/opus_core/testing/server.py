@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
+import os
 import re
 import signal
 import socket
@@ -23,15 +25,27 @@ OVER: Final = frozenset({"COMPLETED", "ERROR", "ABORTED", "ARCHIVED"})
 
 _ROOM: Final = 3000  # characters of a log that a failure shows
 
+# Below those that systems give to connections going out, any of which could come in between.
+_PORTS: Final = range(20000, 32000)
+_BLOCK: Final = 120  # of them for a process, so that tests side by side do not meet
+_offered = itertools.count()
+
 Fields = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
 def free_port() -> int:
-    """One that nobody listens on just now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
+    """One that nobody listens on just now, and that was not offered a short while ago."""
+    first = os.getpid() * _BLOCK
+    for _ in _PORTS:
+        port = _PORTS[(first + next(_offered)) % len(_PORTS)]
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError(f"no port from {_PORTS[0]} to {_PORTS[-1]} is free")
 
 
 @dataclass

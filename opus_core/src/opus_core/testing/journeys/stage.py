@@ -117,7 +117,8 @@ class Stage(Server):
     def terminate(self) -> None:
         """SIGTERM to the web server; AssertionError if it does not end well."""
         code = self._end(signal.SIGTERM)
-        assert code == 0, f"a server that was told to stop ended with exit code {code}"
+        said = (self.folder / "stderr.log").read_text()[-3000:]
+        assert code == 0, f"a server that was told to stop ended with exit code {code}:\n{said}"
 
     def _end(self, how: signal.Signals) -> int:
         assert self.web is not None, "there is no web server"
