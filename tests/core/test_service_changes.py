@@ -207,6 +207,14 @@ def test_an_event_with_the_jobs_token_pokes_and_changes_nothing(door: Door) -> N
     assert door.woken == woken + 2
 
 
+def test_an_event_about_a_beginning_says_so(door: Door) -> None:
+    job = door.executing()
+    token = open_data_dir(door.folder / "data").event_token(job.tag or "")
+    fields = {"jobid": job.tag or "", "token": token, "phase": "EXECUTING"}
+    assert door.service.event(fields, trusted=False) == 1
+    assert door.storage.take_pokes(job.id) == {"begin"}
+
+
 @pytest.mark.parametrize("token", ["", "0" * 64, "\udc80", "é"])
 def test_an_event_with_another_token_is_refused(door: Door, token: str) -> None:
     job = door.executing()

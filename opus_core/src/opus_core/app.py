@@ -165,9 +165,9 @@ class Opus:
         for supervisor in self._supervisors:
             supervisor.wake()
 
-    def event(self, job_id: str) -> bool:
+    def event(self, job_id: str, what: str) -> bool:
         """Something happened to a running job: whether the supervisor in this process looks."""
-        return any(supervisor.look_at(job_id) for supervisor in self._supervisors)
+        return any(supervisor.look_at(job_id, what) for supervisor in self._supervisors)
 
     def close(self) -> None:
         """Wake all who wait, and close the back ends: each of them, should one not be able to."""
@@ -228,7 +228,7 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
         can_resume=manager.can_resume,
         run_options=manager.run_options(manager.options),
         on_change=lambda: opus.changed() if opus is not None else None,
-        on_event=lambda job_id: opus is not None and opus.event(job_id),
+        on_event=lambda job_id, what: opus is not None and opus.event(job_id, what),
     )
     opus = Opus(
         config=config,

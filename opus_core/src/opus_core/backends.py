@@ -359,7 +359,7 @@ class Storage(Backend):
 
     @abstractmethod
     def poke(self, what: str, *, job_id: str | None = None, native_id: str | None = None) -> int:
-        """Ask the supervisor to look at a job soon: `event`, `output` or `info`.
+        """Ask the supervisor to look at a job soon: `begin`, `event`, `output` or `info`.
 
         By id, or by a native id of a job whose work is LIVE. Outside the version; several pokes
         of one kind are one. Answers how many jobs were found.

@@ -91,7 +91,7 @@ class JobService:
         can_resume: bool,
         run_options: tuple[ParameterDescription, ...] = (),
         on_change: Callable[[], None] = lambda: None,
-        on_event: Callable[[str], bool] = lambda job_id: False,
+        on_event: Callable[[str, str], bool] = lambda job_id, what: False,
     ) -> None:
         self._storage = storage
         self._catalogue = catalogue
@@ -468,10 +468,12 @@ class JobService:
     def event(self, fields: Mapping[str, str], *, trusted: bool) -> int:
         """A wrapper, or a completion script of the cluster, says that something happened.
 
-        It changes nothing: the supervisor is only asked to look. `trusted` addresses need no
-        token. Answers how many jobs were meant; `NotAllowed` without a right token, which is
-        right as long as the cluster has not forgotten the job.
+        It changes nothing: the supervisor is only asked to look; where the `phase` is EXECUTING,
+        into the folder alone, as a script that begins leaves its mark there. `trusted` addresses
+        need no token. Answers how many jobs were meant; `NotAllowed` without a right token, which
+        is right as long as the cluster has not forgotten the job.
         """
+        what = "begin" if fields.get("phase") == Phase.EXECUTING else "event"
         subject = fields.get("jobid", "")
         tag = subject if subject.startswith("opus-") else self._tag(subject)
         token = fields.get("token", "")
@@ -483,11 +485,11 @@ class JobService:
         if not subject or not (trusted or work not in (None, Work.RELEASED)):
             raise NotAllowed("a job event needs the token of a job that is not over")
         # A supervisor in this process needs no write to be told.
-        if work is Work.LIVE and self._on_event(job_id):
+        if work is Work.LIVE and self._on_event(job_id, what):
             return 1
-        found = self._storage.poke("event", job_id=job_id)
+        found = self._storage.poke(what, job_id=job_id)
         if not found and trusted:
-            found = self._storage.poke("event", native_id=subject)
+            found = self._storage.poke(what, native_id=subject)
         if found:
             self._on_change()
         return found

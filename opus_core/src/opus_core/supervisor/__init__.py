@@ -135,11 +135,12 @@ class Supervisor:
         """Something is to be done: look now instead of at the next tick."""
         self._wake.set()
 
-    def look_at(self, job_id: str) -> bool:
-        """Look at a LIVE job soon, at which something happened; False if others are to do that."""
+    def look_at(self, job_id: str, what: str = "event") -> bool:
+        """Look at a LIVE job soon, to which something happened (`begin` or `event`, as pokes
+        say); False if others are to do that."""
         if not self._tenure.acting:
             return False
-        self._poller.look_at(job_id, due=False, event=True)
+        self._poller.look_at(job_id, due=False, event=what)
         return True
 
     def stop(self) -> None:
@@ -218,7 +219,8 @@ class Supervisor:
                 self._outputs.want(job.id)
                 self._output_pool.give("outputs", self._outputs.bring)
             # A poke alone asks for no save; if the job is due as well it is listed again.
-            self._poller.look_at(job.id, due=not pokes, event="event" in pokes)
+            event = next((one for one in ("event", "begin") if one in pokes), "")
+            self._poller.look_at(job.id, due=not pokes, event=event)
             return True
         if pokes and pokes <= {"output", "info"}:
             return False  # somebody looks at it, which is no reason to try again sooner

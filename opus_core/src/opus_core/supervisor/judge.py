@@ -45,12 +45,12 @@ class Judge:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def needs_status(self, job: Job, links: Links, *, event: bool = False) -> bool:
+    def needs_status(self, job: Job, links: Links, *, event: str = "") -> bool:
         """The folder alone may not tell: the job is to be stopped, or waited long enough, or
-        something has happened that is not seen there."""
+        something has happened (`begin` or `event`, as pokes say) that is not seen there."""
         if links.exit is not None:
             return links.exit.stopped and not job.marks
-        if event and (job.started is not None or not links.begun):
+        if event == "event" or (event and not links.begun):
             return True
         first = job.watch.gone or job.watch.over
         return bool(job.marks) or (first is not None and self._left(job) <= 0)

@@ -6,10 +6,12 @@ import logging
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from opus_core.backends import Kind, Live, Status, Task
 from opus_core.errors import BackendUnavailable, OpusError, UnknownJob
 from opus_core.job import Job, Phase, Work
+from opus_core.supervisor.attention import Attention, Wanted
 from opus_core.supervisor.desk import Desk, pause
 from opus_core.supervisor.judge import Judge, Statuses, refs_of
 from opus_core.supervisor.questions import Questions
@@ -37,12 +39,12 @@ class Poller:
         self._questions = Questions(desk)
         self._reasons = Reasons(desk)
         self._wake = threading.Condition()
-        self._asked: dict[str, bool] = {}  # and whether it is due
-        self._events: set[str] = set()  # those of them that something has happened to
+        self._attention = Attention(self._wake)
         self._stopping = False
         self._next_look = 0.0
         self._unrecognised: set[str] = set()
         self._unanswered: set[str] = set()  # whose question had to wait for the next poll
+        self._unclear: set[str] = set()  # of which the scheduler has said nothing that counts
         self._doubtful: set[str] = set()  # over or gone by the scheduler's word, but not yet ended
         self._thread = threading.Thread(target=self._run, name="opus-poll", daemon=True)
 
@@ -61,23 +63,18 @@ class Poller:
         if self._thread.ident is not None:
             self._thread.join(timeout=30)
 
-    def look_at(self, job_id: str, *, due: bool, event: bool = False) -> None:
+    def look_at(self, job_id: str, *, due: bool, event: str = "") -> None:
         """Judge it soon: the first at once, then one question per event interval for all.
 
         One that is due is saved whatever comes of it, so that it is not due for ever. After an
-        event that its folder does not explain the scheduler is asked.
+        event (`begin` or `event`) that its folder does not explain the scheduler is asked.
         """
-        with self._wake:
-            self._asked[job_id] = due
-            if event:
-                self._events.add(job_id)
-            self._wake.notify_all()
+        self._attention.want(job_id, due=due, event=event)
 
     @property
     def asked(self) -> frozenset[str]:
-        """Jobs that wait to be looked at, so that nobody asks for them again."""
-        with self._wake:
-            return frozenset(self._asked)
+        """Jobs that wait to be looked at or are, so that nobody asks for them again."""
+        return self._attention.wanted
 
     def _run(self) -> None:
         while True:
@@ -105,37 +102,38 @@ class Poller:
                 self._wake.wait(1.0)
 
     def _pause(self) -> float:
-        present = time.monotonic()
-        if self._asked:
-            return min(self._next_look, self._questions.next_poll) - present
-        return self._questions.next_poll - present
+        wanted = max(self._attention.next, self._next_look)
+        return min(wanted, self._questions.next_poll) - time.monotonic()
 
     def _turn(self) -> None:
         if time.monotonic() >= self._questions.next_poll:
             with self._questions.poll():
                 self._poll()
-        with self._wake:
-            asked = dict(list(self._asked.items())[:_AT_ONCE])
-            events = self._events.intersection(asked)
-        if asked and time.monotonic() >= self._next_look:
-            begin = time.monotonic()
-            try:
-                due = {job_id for job_id, due in asked.items() if due}
-                # Of those that are not LIVE any more nobody asks again.
-                self._unanswered.difference_update(asked)
-                self._look(asked, {}, due=due, events=events)
-            finally:
-                again = events & self._unanswered
-                with self._wake:
-                    for job_id in asked:
-                        del self._asked[job_id]
-                    self._asked |= dict.fromkeys(again, False)
-                    self._events -= events - again
-                took = time.monotonic() - begin
-                rest = max(self._desk.settings.event_interval, min(took, self._questions.interval))
-                self._next_look = time.monotonic() + rest
-                if again:
-                    self._next_look = max(self._next_look, self._questions.next)
+        if time.monotonic() >= self._next_look:
+            wanted = self._attention.take()
+            if wanted.jobs:
+                self._attend(wanted)
+
+    def _attend(self, wanted: Wanted) -> None:
+        """Look at what is wanted."""
+        begin = time.monotonic()
+        again: Collection[str] = ()
+        # Of those that are not LIVE any more nobody asks again.
+        self._unanswered.difference_update(wanted.jobs)
+        self._unclear.clear()
+        try:
+            self._look(wanted.jobs, {}, due=wanted.due, events=wanted.events)
+            again = self._unanswered.intersection(wanted.events)
+        except OpusError:
+            again = wanted.events
+            raise
+        finally:
+            self._attention.done(wanted, again=again, unclear=self._unclear)
+            took = time.monotonic() - begin
+            rest = max(self._desk.settings.event_interval, min(took, self._questions.interval))
+            self._next_look = time.monotonic() + rest
+            if again:
+                self._next_look = max(self._next_look, self._questions.next)
 
     def _poll(self) -> None:
         lives = list(self._desk.storage.live())
@@ -180,7 +178,7 @@ class Poller:
         known: Mapping[str, Statuses],
         *,
         due: Collection[str] = (),
-        events: Collection[str] = (),
+        events: Mapping[str, str] = MappingProxyType({}),
         ask: bool = True,
     ) -> None:
         """Peek into the jobs' folders, ask about those where that may not be enough, and judge.
@@ -219,7 +217,7 @@ class Poller:
                 job
                 for job in found
                 if job.id not in known
-                and self._judge.needs_status(job, seen[job.id], event=job.id in events)
+                and self._judge.needs_status(job, seen[job.id], event=events.get(job.id, ""))
             ]
             known = {**known, **self._statuses(doubtful)}
         for job in found:
@@ -255,6 +253,8 @@ class Poller:
         known: dict[str, Statuses] = {}
         for ref, status in self._questions.ask_between(list(refs)).items():
             known.setdefault(refs[ref], {})[ref.native_id] = status
+            if status.kind is Kind.UNRECOGNISED:
+                self._unclear.add(refs[ref])
         return known
 
     def _stumble(self, job: Job, *, due: bool) -> None:
