@@ -6,6 +6,7 @@ import argparse
 import json
 from dataclasses import asdict
 
+from opus_core.commands.terminal import shown
 from opus_core.commands.user import opened
 
 
@@ -29,5 +30,5 @@ def run(args: argparse.Namespace) -> int:
             words = [entry.actor, entry.act, entry.subject]
             words += [f"({entry.more})"] if entry.more else []
             words += [f"from {entry.address}"] if entry.address else []
-            print(f"{entry.seq} {entry.time:%Y-%m-%d %H:%M:%S} {' '.join(words)}")
+            print(f"{entry.seq} {entry.time:%Y-%m-%d %H:%M:%S} {shown(' '.join(words))}")
     return 0

@@ -10,7 +10,7 @@ from itertools import islice
 
 from opus_core.app import open_opus, opened_storage
 from opus_core.backends import JobQuery, Storage, User
-from opus_core.commands import table
+from opus_core.commands.terminal import columns, shown
 from opus_core.commands.user import console
 from opus_core.config import load
 from opus_core.errors import BadRequest, UnknownJob
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         if args.verb == "show":
             print(documents.job(job, Urls(config.base_url or "")).decode())
         else:
-            print(_shown(why(job, storage.health(), manager=config.manager.use)))
+            print(shown(why(job, storage.health(), manager=config.manager.use)))
     return 0
 
 
@@ -95,7 +95,7 @@ def _list(storage: Storage, args: argparse.Namespace) -> None:
         for job in jobs:
             print(json.dumps(dict(zip(("id", *_KEYS), _cells(job), strict=True))))
         return
-    for line in table.lines([_HEAD, *map(_cells, jobs)]):
+    for line in columns([_HEAD, *map(_cells, jobs)]):
         print(line)
 
 
@@ -103,13 +103,8 @@ _KEYS = ("phase", "description", "owner", "created", "run_id")
 
 
 def _cells(job: JobSummary) -> tuple[str, ...]:
-    owner, run_id = _shown(job.owner or ""), _shown(job.run_id or "")
-    return (job.id, job.phase.value, job.definition.name, owner, _instant(job.created), run_id)
-
-
-def _shown(text: str) -> str:
-    """Words of users and schedulers, for a terminal: nothing in them that would control it."""
-    return "".join(one if one.isprintable() else "?" for one in text)
+    created = _instant(job.created)
+    return job.id, job.phase.value, job.definition.name, job.owner or "", created, job.run_id or ""
 
 
 def _instant(instant: datetime) -> str:
@@ -146,7 +141,7 @@ def _abort(args: argparse.Namespace) -> int:
         for job in [_found(opus.storage, said) for said in args.ids]:
             after = opus.service.abort(me, job.definition.name, job.id)
             reason = why(after, opus.storage.health(), manager=config.manager.use)
-            print(f"{job.id} {after.phase}: {_shown(reason)}")
+            print(f"{job.id} {after.phase}: {shown(reason)}")
     finally:
         opus.close()
     return 0

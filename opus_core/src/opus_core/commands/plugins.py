@@ -8,7 +8,7 @@ import json
 import sys
 
 from opus_core import config
-from opus_core.commands import table
+from opus_core.commands.terminal import columns
 from opus_core.plugins import Plugin, Registry
 
 _HEAD = ("NAME", "DISTRIBUTION", "VERSION", "STATE", "OFFERS", "")
@@ -46,4 +46,4 @@ def _table(rows: list[Plugin]) -> str:
         if not row.offers:
             cells.append((*origin, "", ""))
     causes = [f"{row.name} of {row.distribution}: {row.cause}" for row in rows if row.cause]
-    return "\n".join([*table.lines(cells), *([""] if causes else []), *causes])
+    return "\n".join([*columns(cells), *([""] if causes else []), *causes])

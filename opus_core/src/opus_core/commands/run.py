@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from opus_core.commands.terminal import shown
 from opus_core.errors import BadRequest
 from opus_core.job import Phase
 from opus_core.remote import RemoteJob, Service, safe_name
@@ -170,7 +171,7 @@ class _Teller:
 
     def line(self, text: str) -> None:
         if not self._quiet:
-            print(_visible(text), flush=True)
+            print(shown(text), flush=True)
 
     def phase(self, phase: Phase) -> None:
         self.line(f"{time.strftime('%H:%M:%S')} {phase}")
@@ -186,8 +187,3 @@ class _Teller:
         while b"\n" in self._rest:
             line, _, self._rest = self._rest.partition(b"\n")
             self.line(f"  | {line.decode('utf-8', 'replace')}")
-
-
-def _visible(text: str) -> str:
-    """A terminal obeys control characters; what a job wrote must not command it."""
-    return "".join(c if c.isprintable() or c in "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
