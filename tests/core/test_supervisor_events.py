@@ -40,6 +40,7 @@ def test_a_job_that_is_killed_before_anybody_looks_at_it_ends(site: Site) -> Non
     submission.kill()
     site.storage.poke("event", job_id=job.id)
     site.until_released(job, Phase.ERROR)
+    assert site.phases(job) == [Phase.QUEUED, Phase.EXECUTING, Phase.ERROR]
 
 
 def test_of_one_that_begins_the_scheduler_is_not_asked(site: Site) -> None:

@@ -45,6 +45,16 @@ class Policy:
 # --- phases ----------------------------------------------------------------------------------
 
 
+def way(old: Job, new: Job) -> list[Phase]:
+    """The phases that are told of on the way from one state of a job (left out) to another.
+
+    That is the shortest legal one; but of a job that began since, that it was EXECUTING.
+    """
+    if new.phase.over and old.started is None and new.started is not None:
+        return [*steps(old.phase, Phase.EXECUTING), *steps(Phase.EXECUTING, new.phase)]
+    return steps(old.phase, new.phase)
+
+
 def steps(old: Phase, new: Phase) -> list[Phase]:
     """The phases from `old` (left out) to `new`, by the shortest legal way.
 

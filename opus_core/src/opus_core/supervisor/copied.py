@@ -25,7 +25,7 @@ def disown_jobs(storage: Storage) -> int:
         if job.work in (Work.NONE, Work.RELEASED):
             continue
         after = replace(lifecycle.copied(job, now=jobs.now()), work=Work.RELEASED)
-        for phase in lifecycle.steps(job.phase, after.phase)[:-1]:
+        for phase in lifecycle.way(job, after)[:-1]:
             job = storage.save(replace(job, phase=phase), expected=job.version, due=None)
         storage.save(after, expected=job.version)
         ended += 1

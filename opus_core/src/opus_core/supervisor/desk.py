@@ -100,7 +100,7 @@ class Desk:
                 when = 0.0
             try:
                 standing = job
-                for phase in lifecycle.steps(job.phase, after.phase)[:-1]:
+                for phase in lifecycle.way(job, after)[:-1]:
                     started = after.started if phase is Phase.EXECUTING else standing.started
                     step = replace(standing, phase=phase, started=started)
                     standing = self.storage.save(
