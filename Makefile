@@ -1,5 +1,5 @@
-# Try OPUS, run it, test it. Needs make and Python 3.11 or newer; all else goes into .venv and
-# .venv-test in this folder, never into the system's Python.
+# Try OPUS, run it, test it. Needs make and Python 3.11 or newer; all else goes into .venv,
+# .venv-test and .venv-docs in this folder, never into the system's Python.
 
 PYTHON ?= python3
 # With a registry that only pip knows of (pip.conf), without uv:  make test TOX="tox>=4.25"
@@ -15,7 +15,7 @@ export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve init test bench soak release clean
+.PHONY: help demo serve init test bench soak docs release clean
 
 help: ## say what there is to do
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -48,6 +48,12 @@ soak: .venv/stamp .venv-test/stamp ## hours of load and killing; SOAK="--seconds
 	OPUS_SOAK=1 .venv-test/bin/tox run -e security || failed=1; \
 	exit $$failed
 
+# Anew each time: it takes seconds, and nothing of pages that have gone is left.
+docs: .venv-docs/stamp ## make a site of the pages, with a search; it needs no server
+	@rm -rf docs/_build/html
+	@.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs . docs/_build/html
+	@echo "Open file://$(CURDIR)/docs/_build/html/index.html"
+
 # Each wheel is built from its sdist, so that what an sdist lacks shows here.
 release: .venv/stamp ## build the wheel and the sdist of every distribution into dist
 	@.venv/bin/python -c 'import build, hatchling' 2>/dev/null || \
@@ -60,7 +66,7 @@ release: .venv/stamp ## build the wheel and the sdist of every distribution into
 	@ls dist
 
 clean: ## remove the environments and caches; opus-data stays
-	rm -rf .venv .venv-test .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis dist dist.log */dist plugins/*/dist
+	rm -rf .venv .venv-test .venv-docs docs/_build .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis dist dist.log */dist plugins/*/dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian keeps ensurepip, without which there is no pip in a venv, in a package of its own.
@@ -88,4 +94,11 @@ endef
 	@rm -rf .tox
 	@test -e $@ || $(PYTHON) -m venv --clear .venv-test
 	@.venv-test/bin/python -m pip install -qq $(TOX)
+	@touch $@
+
+.venv-docs/stamp: docs/requirements.txt
+	$(check_python)
+	@echo "Installing what builds the pages into .venv-docs: this time, and when that changes ..."
+	@test -e $@ || $(PYTHON) -m venv --clear .venv-docs
+	@.venv-docs/bin/python -m pip install -qq --requirement docs/requirements.txt
 	@touch $@

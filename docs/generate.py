@@ -1,5 +1,5 @@
-"""Renew what is made from the sources: the tables of settings in the pages, and the reference for
-authors of plugins (`docs/reference.py`).
+"""Renew what is made from the sources: the tables of settings in the pages, the page of commands
+(`docs/commands.py`) and the reference for authors of plugins (`docs/reference.py`).
 
     .tox/docs/bin/python docs/generate.py
 
@@ -136,10 +136,13 @@ def shown(page: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    import reference  # which lies beside this file
+    # These lie beside this file.
+    import commands
+    import reference
 
     for page in PAGES:
         page.write_text(renewed(page.read_text()))
         print(f"{page} is up to date")
-    reference.PAGE.write_text(reference.page())
-    print(f"{reference.PAGE} is up to date")
+    for made in (commands, reference):
+        made.PAGE.write_text(made.page())
+        print(f"{made.PAGE} is up to date")

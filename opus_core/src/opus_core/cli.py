@@ -14,12 +14,17 @@ from opus_core.commands import MODULES
 from opus_core.errors import OpusError
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; answers its exit code. An error is one sentence and exit code 2."""
+def build_parser() -> argparse.ArgumentParser:
+    """All that may be typed after `opus`; docs/commands.md is made from it."""
     parser = argparse.ArgumentParser(
         prog="opus", description="Run programs on a cluster through the web (IVOA UWS)."
     )
-    parser.add_argument("--version", action="version", version=f"opus {opus_core.__version__}")
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"opus {opus_core.__version__}",
+        help="print the version",
+    )
     parser.add_argument(
         "--config",
         type=Path,
@@ -29,7 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in MODULES:
         module.add(subparsers)
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; answers its exit code. An error is one sentence and exit code 2."""
+    args = build_parser().parse_args(argv)
     # Servers say where their log goes; a short command's errors are sentences of its own.
     logging.getLogger().addHandler(logging.NullHandler())
     os.umask(0o007)  # what OPUS writes is for its user and group (see `docs/` on two users)
