@@ -1,7 +1,8 @@
-"""The fenced code blocks of every page that is printed for somebody to read."""
+"""The pages that are printed for somebody to read, and their fenced code blocks."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,6 +12,15 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 DOCS = CHECKOUT / "docs"
 PATTERNS = ("*.md", "*/README.md", "plugins/*/README.md", "docs/**/*.md", "examples/**/*.md")
 PAGES = sorted({page for pattern in PATTERNS for page in CHECKOUT.glob(pattern)})
+
+
+def every_page() -> list[Path]:
+    """All Markdown of the checkout, but for what is built or installed in it."""
+    found: list[Path] = []
+    for folder, below, files in os.walk(CHECKOUT):
+        below[:] = [one for one in below if not one.startswith((".", "_", "opus-"))]
+        found += [Path(folder, one) for one in files if one.endswith(".md")]
+    return sorted(found)
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def python(tmp_path):
     return lacking
 
 
-@pytest.mark.parametrize("target", ["demo", "serve", "init", "test", "bench", "soak"])
+@pytest.mark.parametrize("target", ["demo", "serve", "init", "test", "bench", "soak", "docs"])
 def test_without_ensurepip_it_says_the_one_command_to_type(checkout, python, target):
     done = make(checkout, target, PATH=python("ensurepip"))
     assert done.returncode == 2
