@@ -1,4 +1,4 @@
-"""Measure, and say what is short: `python -m benchmarks [--quick] [--json] [GROUP ...]`."""
+"""Measure, and say what is short: `python -m benchmarks [--quick] [GROUP ...]`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks import against
+from benchmarks.figure import Figure
 from benchmarks.groups import GROUPS, measured
+from benchmarks.machine import Moment, this_machine
+from benchmarks.page import PAGE, page
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,23 +25,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="smaller numbers, rougher figures")
     parser.add_argument("--json", action="store_true", help="one document instead of a table")
+    parser.add_argument("--page", action="store_true", help="write docs/measured.md as well")
     against.add(parser)
     args = parser.parse_args(arguments)
     if unknown := [name for name in args.groups if name not in GROUPS]:
         parser.error(f"there is no group {unknown[0]!r}; there are {', '.join(GROUPS)}")
     if args.against:
-        if args.groups:
-            parser.error("--against measures what any UWS server has, and takes no groups")
+        if args.groups or args.page:
+            parser.error("--against measures what any UWS server has: no groups, and no page")
         return against.run(args)
-    found = []
+    found: list[tuple[str, Figure]] = []
+    begun = Moment.now()
     for group in args.groups or GROUPS:
         for figure in measured(group, quick=args.quick):
-            found.append({"group": group, **figure.document()})
+            found.append((group, figure))
             if not args.json:
                 print(figure.line(), flush=True)
     if args.json:
-        print(json.dumps(found, indent=2))
-    return 0 if all(one["ok"] for one in found) else 1
+        print(json.dumps([{"group": group, **one.document()} for group, one in found], indent=2))
+    if args.page:
+        PAGE.write_text(page(found, this_machine(), (begun, Moment.now()), quick=args.quick))
+    return 0 if all(one.ok for _, one in found) else 1
 
 
 if __name__ == "__main__":

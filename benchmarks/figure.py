@@ -39,14 +39,18 @@ class Figure:
             return ""
         return "ok" if self.ok else "SHORT"
 
+    @property
+    def bound(self) -> str:
+        """What is promised, without the unit; nothing where nothing is."""
+        if self.floor is not None:
+            return f">= {self.floor:g}"
+        return "" if self.ceiling is None else f"<= {self.ceiling:g}"
+
     def line(self) -> str:
         """A row of the table."""
-        bound = ""
-        if self.floor is not None:
-            bound = f">= {self.floor:g}"
-        elif self.ceiling is not None:
-            bound = f"<= {self.ceiling:g}"
-        row = f"{self.name:38} {shown(self.value):>10} {self.unit:8} {bound:>10} {self.state:6}"
+        row = (
+            f"{self.name:38} {shown(self.value):>10} {self.unit:8} {self.bound:>10} {self.state:6}"
+        )
         return f"{row} {self.note}".rstrip()
 
     def document(self) -> dict[str, Any]:

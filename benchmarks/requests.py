@@ -28,9 +28,13 @@ def figures(quick: bool) -> Iterator[Figure]:
             "create, token": post(site.job_list(), {"text": "hello"}, headers=ann),
         }
         rates: dict[str, list[float]] = {name: [] for name in plans}
+        slowest: list[float] = []
         for _ in range(_ROUNDS):
             for name, request in plans.items():
-                rates[name].append(load(request, seconds=1 if quick else 4)["per_second"])
+                answer = load(request, seconds=1 if quick else 4)
+                rates[name].append(answer["per_second"])
+                if name == "job":
+                    slowest.append(1000 * answer["p99"])
     ratio = {
         name: statistics.median(
             mine / theirs for mine, theirs in zip(rates[name], rates["hello"], strict=True)
@@ -44,4 +48,7 @@ def figures(quick: bool) -> Iterator[Figure]:
     yield Figure("GET phase with a token / hello", ratio["phase, token"], "x", floor=0.28)
     yield Figure("GET job with a token / hello", ratio["job, token"], "x", floor=0.18)
     yield Figure("creation with a token / hello", ratio["create, token"], "x")
+    yield Figure("GET phase", statistics.median(rates["phase"]), "/s")
+    yield Figure("GET job", statistics.median(rates["job"]), "/s")
+    yield Figure("GET job p99", statistics.median(slowest), "ms")
     yield Figure("creation, durable", statistics.median(rates["create"]), "/s", floor=500)

@@ -6,6 +6,10 @@ import ast
 import importlib
 import importlib.util
 import json
+import os
+import platform
+import re
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -150,6 +154,15 @@ def test_json_has_each_figure_with_its_group(groups, capsys):
     assert (second["value"], second["note"], second["ok"]) == (None, "no", False)
 
 
+def test_the_page_is_written_with_what_was_measured(groups, monkeypatch, tmp_path):
+    monkeypatch.setattr(bench, "PAGE", tmp_path / "page.md")
+    groups(one=[Figure("a", 0.5, "x", floor=1, note="n")], bad=Failed("no"))
+    assert bench.main(["--page"]) == 1
+    told = (tmp_path / "page.md").read_text()
+    assert "| a | 0.50 x | >= 1 x | SHORT | n |" in told
+    assert "| bad | - | | FAILED | no |" in told
+
+
 @pytest.mark.parametrize("words", [["nix"], ["--against", "http://a"], ["--nix"]])
 def test_what_it_does_not_know_it_refuses(words, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -160,7 +173,7 @@ def test_what_it_does_not_know_it_refuses(words, capsys):
 def test_a_comparison_takes_no_groups(capsys):
     with pytest.raises(SystemExit):
         bench.main(["--against", "http://a", "http://b", "requests"])
-    assert "takes no groups" in capsys.readouterr().err
+    assert "no groups, and no page" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -365,3 +378,63 @@ def promised() -> set[tuple[str, str]]:
 def test_the_page_promises_what_is_measured():
     number = {("trivial jobs, completed", ">= number jobs"): ">= 400 jobs"}
     assert promised() == {(one[0], number.get(one, one[1])) for one in measured()}
+
+
+# -- the page of what was measured
+
+
+def measured_page(*figures, quick=False):
+    machine = part("machine")
+    moments = (machine.Moment.now(), machine.Moment.now())
+    return part("page").page(figures, machine.this_machine(), moments, quick=quick)
+
+
+def test_the_machine_is_told_and_its_name_is_not():
+    machine = part("machine").this_machine()
+    assert machine.cores == len(os.sched_getaffinity(0))
+    assert 0.1 < machine.memory < 100_000
+    assert re.fullmatch(r"Linux \d+(\.\d+)+", machine.system)
+    assert machine.python.endswith(platform.python_version())
+    told = measured_page()
+    assert f"| processor | {machine.processor} |" in told
+    words = {word for value in vars(machine).values() for word in str(value).split()}
+    assert socket.gethostname() not in words
+
+
+def test_the_processor_is_told_without_marks_of_trade():
+    processor = part("machine")._processor
+    assert processor("flags\t: a\nmodel name\t: Some(R)  Core(TM) i9\n") == "Some Core i9"
+    assert processor("CPU part\t: 0xd0c\n") == platform.machine()
+
+
+def test_what_was_not_measured_is_named_and_no_figure_is_made_up():
+    told = measured_page(("waits", Figure("wake-up p99", 12, "ms", ceiling=500)))
+    assert "| wake-up p99 | 12.00 ms | <= 500 ms | ok | |" in told
+    assert "Not measured this time: Requests, Lists, Pages, Jobs, Files, Server, SLURM." in told
+    beside = told.partition("## Beside the original")[2]
+    assert re.findall(r"^\| (.*?) \|", beside, re.MULTILINE)[1:] == ["from the change to who waits"]
+
+
+def test_a_rough_page_says_so_and_leaves_out_what_needs_a_whole_run():
+    figure = ("lists", Figure("whole list", 0.1, "s"))
+    rough, whole = measured_page(figure, quick=True), measured_page(figure)
+    assert "These are rough figures" in rough
+    assert "These are rough figures" not in whole
+    assert "list of 100,000 jobs" not in rough
+    assert "| list of 100,000 jobs | 3.5 s | 0.10 s |" in whole
+
+
+def test_all_that_stands_beside_the_original_is_measured():
+    names = {name for name, _ in measured()}
+    assert {one.figure for one in part("original").ORIGINAL} <= names
+
+
+def test_the_page_has_only_figures_that_are_measured():
+    text = (DOCS / "measured.md").read_text()
+    rows = set()
+    for table in text.split("\n\n"):
+        head, *lines = table.splitlines()
+        if head.startswith("| figure | measured |"):
+            rows |= {line.split(" | ")[0].removeprefix("| ") for line in lines[1:]}
+    assert rows
+    assert rows <= {name for name, _ in measured()}
