@@ -32,6 +32,6 @@ def test_every_test_lies_in_a_folder_of_an_environment():
 
 def test_make_test_runs_all_of_them():
     lines = (CHECKOUT / "Makefile").read_text().split("\ntest:")[1].split("\n\n")[0].splitlines()
-    assert lines[-1] == "\t@.venv-test/bin/tox run"
+    assert lines[-2:] == ["\t@tests/services/install", "\t@.venv-test/bin/tox run"]
     last = (CHECKOUT / ".ci" / "run").read_text().split()
     assert last[-1] == "test"

@@ -162,3 +162,11 @@ def test_an_old_python_is_told(checkout, python):
     assert done.returncode == 2
     assert "OPUS needs Python 3.11 or newer" in done.stderr.splitlines()[0]
     assert "make demo PYTHON=python3.12" in done.stderr.splitlines()[0]
+
+
+def test_another_python_can_be_named(checkout, python):
+    """One that lacks something, so that it says its own name."""
+    another = f"{python('ensurepip').partition(':')[0]}/python3"
+    done = make(checkout, "demo", f"PYTHON={another}")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{another} cannot make virtual environments yet.")

@@ -6,10 +6,12 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
 
+from opus_core import sections
 from servers import Site, site
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -86,8 +88,25 @@ def test_opus_run_as_printed(one, tmp_path):
     assert "strongest period: 11.00 years" in done.stdout
 
 
-def test_an_unconfigured_server_offers_the_examples(one):
-    assert "periodogram" in one.get("/", headers={"Accept": "text/html"}).text
+def test_opus_run_uploads_a_file_by_its_name(one, tmp_path):
+    years = "".join(f"{year},{year % 7}\n" for year in range(1900, 2000))
+    (tmp_path / "table.csv").write_text(f"year,value\n{years}")
+    done = subprocess.run(
+        ["opus", "run", "periodogram", "table=@table.csv", "--server", one.url],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+        check=True,
+    )
+    assert "strongest period: 7.00 years" in done.stdout
+
+
+def test_an_unconfigured_server_offers_two_examples_with_a_form_each(one):
+    page = {"headers": {"Accept": "text/html"}}
+    forms = set(re.findall(r'href="([^"]*/new/\w+)"', one.get("/", **page).text))
+    assert sorted(form.rpartition("/")[2] for form in forms) == ["fitsheader", "periodogram"]
+    assert all("data-new-job" in one.get(form, **page).text for form in forms)
     assert (one.folder / "opus-data").is_dir()
 
 
@@ -117,3 +136,22 @@ def test_the_tables_that_choose_back_ends_are_legal(tmp_path):
     subprocess.run(
         ["opus", "--config", str(config), "plugins"], check=True, timeout=60, capture_output=True
     )
+
+
+# By `opus init` itself, which has words of its own for them.
+WRITTEN = {"anonymous", "use"}
+
+
+def test_init_explains_every_setting_of_the_server(tmp_path):
+    subprocess.run(
+        ["opus", "init", str(tmp_path / "opus")], check=True, timeout=60, capture_output=True
+    )
+    text = (tmp_path / "opus" / "opus.toml").read_text()
+    tables = {name: one for name, one in vars(sections).items() if is_dataclass(one)}
+    assert tables
+    for table in tables.values():
+        for key in fields(table):
+            told = key.metadata.get("help", "")
+            if told and key.name not in WRITTEN:
+                assert told[1:].rstrip(".") in text, key.name
+                assert re.search(rf"^(# )?{key.name} = ", text, re.MULTILINE), key.name

@@ -190,7 +190,7 @@ def parse_job(document: bytes, url: str) -> RemoteJob:
             raise RemoteError(f"{url} is not a UWS job")
         message = root.find(f"{_UWS}errorSummary/{_UWS}message")
         results = {
-            result.get("id", ""): urllib.parse.urljoin(f"{url}/results/", result.get(_HREF, ""))
+            result.get("id", ""): urllib.parse.urljoin(url, result.get(_HREF, ""))
             for result in root.iterfind(f"{_UWS}results/{_UWS}result")
         }
         info = root.find(f"{_UWS}jobInfo")
