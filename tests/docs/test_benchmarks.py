@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import importlib
-import importlib.util
 import json
 import os
 import platform
@@ -19,21 +16,8 @@ from types import SimpleNamespace
 import pytest
 
 from docs.blocks import CHECKOUT, DOCS
+from docs.figures import measured, part
 from web import answering_by
-
-HOME = CHECKOUT / "benchmarks"
-
-
-def part(name: str):
-    """A module of the benchmarks. The checkout is not on the path: in it the folders of our
-    distributions would pass for what they contain."""
-    if "benchmarks" not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            "benchmarks", HOME / "__init__.py", submodule_search_locations=[str(HOME)]
-        )
-        sys.modules["benchmarks"] = importlib.util.module_from_spec(spec)
-    return importlib.import_module(f"benchmarks.{name}")
-
 
 Figure, Failed = part("figure").Figure, part("figure").Failed
 Lacking = part("service").Lacking
@@ -344,24 +328,6 @@ def test_any_uws_server_can_be_compared(capsys):
 
 
 # -- the page
-
-
-def measured() -> set[tuple[str, str]]:
-    """Each figure of the sources, with what is promised of it."""
-    found = set()
-    for group in GROUPS:
-        for node in ast.walk(ast.parse((HOME / f"{group}.py").read_text())):
-            if not isinstance(node, ast.Call) or ast.unparse(node.func) != "Figure":
-                continue
-            name, _, unit = (ast.unparse(one).strip("'") for one in node.args)
-            bounds = {one.arg: ast.unparse(one.value) for one in node.keywords}
-            promised = ""
-            if "floor" in bounds:
-                promised = f">= {bounds['floor']} {unit}"
-            elif "ceiling" in bounds:
-                promised = f"<= {bounds['ceiling']} {unit}"
-            found.add((name, promised))
-    return found
 
 
 def promised() -> set[tuple[str, str]]:

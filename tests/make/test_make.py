@@ -97,6 +97,12 @@ def test_a_site_is_set_up_for_the_user_of_the_web_server(installed):
 
 
 @pytest.mark.timeout(INSTALLING + 60)
+def test_serve_is_the_command_without_a_configuration(installed):
+    folder, _ = installed
+    assert make(folder, "--dry-run", "serve").stdout.splitlines() == [".venv/bin/opus serve"]
+
+
+@pytest.mark.timeout(INSTALLING + 60)
 def test_a_release_is_a_wheel_and_an_sdist_of_every_distribution(installed):
     folder, _ = installed
     done = make(folder, "release", seconds=INSTALLING)
