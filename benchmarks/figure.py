@@ -62,4 +62,6 @@ def shown(value: float | None) -> str:
     """A value as a table has it."""
     if value is None:
         return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
     return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"

@@ -68,13 +68,12 @@ def _machine(machine: Machine, moments: tuple[Moment, Moment]) -> str:
 
 
 def _figures(figures: Iterable[Figure]) -> str:
-    return _table(
-        ("figure", "measured", "promised", "kept", "of"),
-        [
-            (one.name, _value(one), _with(one.bound, one.unit), one.state, one.note)
-            for one in figures
-        ],
-    )
+    rows = [
+        (one.name, _value(one), _with(one.bound, one.unit), one.state, one.note) for one in figures
+    ]
+    head = ("figure", "measured", "promised", "kept", "of")
+    width = 5 if any(note for *_, note in rows) else 4
+    return _table(head[:width], [row[:width] for row in rows])
 
 
 def _beside(named: dict[str, Figure], *, quick: bool) -> str:

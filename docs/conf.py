@@ -83,6 +83,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_use_index = False  # there is nothing in it
 html_copy_source = False
+html_show_search_summary = False  # fetched, which browsers refuse to pages from a disk
 html_show_copyright = False
 templates_path = ["_templates"]
 html_additional_pages = {"index": "first.html"}
@@ -93,6 +94,7 @@ pygments_dark_style = "a11y-high-contrast-dark"
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("source-read", _give_sidebar)
+    app.connect("html-page-context", _mend_for_readers_without_a_mouse, priority=900)
 
 
 def _give_sidebar(app: Sphinx, page: str, source: list[str]) -> None:
@@ -106,6 +108,23 @@ def _give_sidebar(app: Sphinx, page: str, source: list[str]) -> None:
         for caption, names in ({"Begin": [root_doc, "docs/index"]} | readers | packages).items():
             lines = "\n".join("self" if name == root_doc else f"/{name}" for name in names)
             source[0] += f"\n\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{lines}\n```\n"
+
+
+# What the theme makes, and what they need: code that scrolls must be reached by keys, and a heading
+# must say of which level it is.
+_MENDED: Final = {
+    "body": ("<pre>", '<pre tabindex="0">'),
+    "furo_navigation_tree": (' role="heading"', ' role="heading" aria-level="2"'),
+}
+
+
+def _mend_for_readers_without_a_mouse(
+    app: Sphinx, page: str, template: str, context: dict[str, str], tree: object
+) -> None:
+    """After the theme has made its part."""
+    for part, (made, needed) in _MENDED.items():
+        if part in context:
+            context[part] = context[part].replace(made, needed)
 
 
 def _readers(index: str) -> dict[str, list[str]]:

@@ -98,6 +98,11 @@ def test_a_row_has_the_figure_its_bound_and_a_note():
 # -- the command
 
 
+def test_what_is_counted_has_no_decimals():
+    shown = part("figure").shown
+    assert [shown(32), shown(32.0), shown(1234), shown(1234.5)] == ["32", "32.00", "1,234", "1,234"]
+
+
 def test_it_prints_all_figures_and_ends_well(groups, capsys):
     groups(one=[Figure("a", 2.0, floor=1), Figure("b", 3.0)], two=[Figure("c", 1.0, ceiling=2)])
     assert bench.main([]) == 0
@@ -375,7 +380,7 @@ def test_the_processor_is_told_without_marks_of_trade():
 
 def test_what_was_not_measured_is_named_and_no_figure_is_made_up():
     told = measured_page(("waits", Figure("wake-up p99", 12, "ms", ceiling=500)))
-    assert "| wake-up p99 | 12.00 ms | <= 500 ms | ok | |" in told
+    assert "| wake-up p99 | 12.00 ms | <= 500 ms | ok |\n" in told
     assert "Not measured this time: Requests, Lists, Pages, Jobs, Files, Server, SLURM." in told
     beside = told.partition("## Beside the original")[2]
     assert re.findall(r"^\| (.*?) \|", beside, re.MULTILINE)[1:] == ["from the change to who waits"]

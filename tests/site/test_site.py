@@ -156,6 +156,14 @@ def test_what_is_searched_for_is_found(site):
     assert all(word in index for word in ("docs/admin/slurm", '"periodogram":[', '"visible_aft":['))
 
 
+def test_what_scrolls_is_reached_by_keys_and_headings_have_levels(site):
+    folder, _ = site
+    text = (folder / FIRST).read_text()
+    assert "<pre>" not in text
+    assert '<pre tabindex="0">' in text
+    assert text.count('role="heading"') == text.count('role="heading" aria-level="2"') > 3
+
+
 def test_it_looks_like_the_web_client(site):
     folder, _ = site
     static = CHECKOUT / "opus_core" / "src" / "opus_core" / "render" / "static"
