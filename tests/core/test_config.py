@@ -302,7 +302,7 @@ def test_every_key_of_every_table_is_read(tmp_path):
         (
             "base_ulr = 'x'",
             "opus.toml: has no key base_ulr; did you mean base_url? "
-            "Legal: base_url, data_dir, debug, log_file",
+            "Legal: base_url, data_dir, debug, log_file, log_format, log_level, log_requests",
         ),
         (
             "[sever]",

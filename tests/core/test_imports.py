@@ -11,13 +11,13 @@ ROOT = Path(opus_core.__file__).parent
 
 # From low to high. A module imports from lower lines, and from its own.
 LINES = (
-    ("errors", "process", "allocation", "pytest_options"),
+    ("errors", "process", "allocation", "pytest_options", "facts"),
     ("job", "definition", "disk"),
     ("links",),
     ("backends",),
     ("extensions",),
     ("hookspecs",),
-    ("values", "below", "settings", "hosts", "departure", "elsewhere"),
+    ("values", "below", "settings", "hosts", "departure", "elsewhere", "lines", "logfile"),
     (
         "sections",
         "texts",

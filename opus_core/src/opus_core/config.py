@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from opus_core.errors import ConfigError
@@ -64,6 +64,15 @@ class Config:
         default=None,
         metadata={"help": "The log, from data_dir on; absent: it goes to standard error."},
     )
+    log_format: Literal["text", "json"] = option(
+        "text", "How a line of the log is written: for people, or as an object for programs."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] | None = option(
+        None,
+        "What the log has: this, and what is worse; absent: info, and under WSGI without log_file "
+        "warning, since the log is the web server's then.",
+    )
+    log_requests: bool = option(True, "Whether the log has a line for each request, at info.")
 
     server: Server = field(default_factory=Server)
     supervisor: Supervisor = field(default_factory=Supervisor)
@@ -85,6 +94,11 @@ class Config:
                 "[auth] user_header counts of trusted proxies alone, and there are none; set"
                 " trusted_proxies in [server]"
             )
+
+    @property
+    def level(self) -> str:
+        """What the log has, as `log_level` names it."""
+        return self.log_level or "info"
 
     @property
     def jobs_folder(self) -> Path:
@@ -129,7 +143,8 @@ class Config:
         return is_loopback(self.server.host) and not public
 
     def under_wsgi(self) -> Config:
-        """The same where another program serves: it supervises nothing and knows no loopback."""
+        """The same where another program serves: it supervises nothing, knows no loopback, and
+        says little in that program's own log."""
         auth, supervisor = self.auth, self.supervisor
         return replace(
             self,
@@ -139,6 +154,7 @@ class Config:
                 anonymous_list=bool(auth.anonymous_list),
             ),
             supervisor=replace(supervisor, embedded=bool(supervisor.embedded)),
+            log_level=self.log_level or ("info" if self.log_file else "warning"),
         )
 
     def where(self, table: str) -> str:
@@ -146,7 +162,10 @@ class Config:
         return f"{_shown_path(self.path)}: [{table}]" if self.path else f"[{table}] by default:"
 
 
-_TOP: Final = ("base_url", "data_dir", "debug", "log_file")
+_TOP: Final = (
+    *("base_url", "data_dir", "debug"),
+    *("log_file", "log_format", "log_level", "log_requests"),
+)
 _SECTIONS: Final[Mapping[str, type[Any]]] = MappingProxyType(
     {
         "server": Server,

@@ -19,6 +19,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult
 
 from opus_core.errors import NotAllowed, Unavailable
+from opus_core.facts import about
 from opus_core.hosts import Hosts, host_of
 from opus_core.values import shown
 
@@ -106,7 +107,11 @@ def reach(
     permitted = [address for address in every if hosts.permits(host, address)]
     if not permitted:
         # The address stays in the log: it may tell of a network that is nobody else's business.
-        log.warning("host=%r refused: it leads to %s", host, ", ".join(every) or "no address")
+        log.warning(
+            "nothing is fetched from there: it leads to %s",
+            ", ".join(every) or "no address",
+            extra=about(host=host),
+        )
         raise NotAllowed(
             f"nothing can be fetched from {shown(host)}: it is at no address that this server may"
             " connect to; download the file and upload it"
@@ -115,7 +120,7 @@ def reach(
         try:
             return _connected(host, address, port, patience, context)
         except OSError as error:
-            log.info("host=%r address=%s did not answer: %s", host, address, error)
+            log.info("did not answer: %s", error, extra=about(host=host, address=address))
     return _connected(host, permitted[-1], port, patience, context)
 
 

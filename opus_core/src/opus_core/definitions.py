@@ -38,6 +38,7 @@ from opus_core.errors import (
     Unavailable,
     UnknownDefinition,
 )
+from opus_core.facts import about
 from opus_core.job import DefinitionRef
 from opus_core.shelf import Shelf, numbers, read_meta, under, unix
 from opus_core.values import check_limits
@@ -385,7 +386,7 @@ class Catalogue:
 
 def _leave_out(name: str, error: OpusError) -> None:
     """One damaged file is no reason to show nobody anything."""
-    log.error("definition=%s left out of the list: %s", name, error.sentence)
+    log.error("left out of the list: %s", error.sentence, extra=about(definition=name))
 
 
 def _print_of(path: Path) -> _Print | None:

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from opus_core.below import Below
 from opus_core.definition import DEFINITION_NAME, JobDefinition, check_name
 from opus_core.errors import Conflict, NotFound, OpusError
+from opus_core.facts import about
 from opus_core.shelf import Shelf, numbers, read_meta, under, unix
 
 _LONGEST_AUTHOR: Final = 150  # [byte]; a file name has 255
@@ -102,7 +103,11 @@ def _of_name(top: Below, name: str) -> Iterator[Draft]:
             except FileNotFoundError:
                 continue  # the author saves a newer one while we look
             except OpusError as error:
-                log.error("a draft of definition=%s left out of the list: %s", name, error.sentence)
+                log.error(
+                    "a draft is left out of the list: %s",
+                    error.sentence,
+                    extra=about(definition=name),
+                )
 
 
 def _folder_of(author: str) -> str:

@@ -41,6 +41,7 @@ from opus_core import disk, links
 from opus_core.backends import Event, Ref, Task
 from opus_core.definition import JobDefinition
 from opus_core.errors import BackendUnavailable, Conflict, NotFound, TooLarge, UnknownJob
+from opus_core.facts import about
 from opus_core.job import Job, Result, Upload
 from opus_core.links import Links
 from opus_core.validation import outputs
@@ -327,7 +328,7 @@ class Folders:
         except OSError as error:
             if error.errno == errno.EACCES:
                 # Or else web and supervisor are two users, and share no group.
-                log.warning("job=%s its %s may not be read", job_id, "/".join(parts))
+                log.warning("its %s may not be read", "/".join(parts), extra=about(job=job_id))
             if error.errno in _NOT_THERE:
                 self.check()
                 raise lost from None

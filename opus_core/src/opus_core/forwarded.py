@@ -3,7 +3,8 @@
 `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `-Prefix` become what a server without a proxy
 would have put into the environ, so that nothing else has to know of them. What is malformed is as
 good as not sent: a proxy writes it, and a client can do nothing about it. So does the one header in
-which a proxy names the user, if a site has one.
+which a proxy names the user, if a site has one, and `X-Request-ID`, under which the proxy's own log
+has the request.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ FROM_HEADER: Final = "opus.user_from_header"
 FORWARDED: Final = "opus.forwarded"
 """In the environ of a request that has come through a proxy, but none that is trusted."""
 
+REQUEST_ID: Final = "HTTP_X_REQUEST_ID"
+"""In the environ: what a trusted proxy calls the request, if that is a plain word."""
+
+_PLAIN_ID: Final = re.compile(r"[A-Za-z0-9@._-]{8,64}")
 _MOST: Final = 100  # addresses of one request
 _WITH_PORT: Final = re.compile(r"(?:\[([^\]]*)\]|([0-9.]+))(?::[0-9]{1,5})?")
 _PREFIX: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~!$&'()*+;=:@%-]+)+/?")
@@ -70,10 +75,13 @@ class Proxies:
         seen = dict(environ)
         said = {name: str(seen.pop(name, "")) for name in _HEADERS}
         user = str(seen.pop(self._user, ""))
+        request = str(seen.pop(REQUEST_ID, ""))
         if str(environ.get("REMOTE_ADDR") or "") not in self._trusted:
             if any(said.values()):
                 seen[FORWARDED] = True
             return seen
+        if _PLAIN_ID.fullmatch(request):
+            seen[REQUEST_ID] = request
         if user and not seen.get("REMOTE_USER"):
             seen["REMOTE_USER"] = user
             seen[FROM_HEADER] = True

@@ -12,6 +12,7 @@ import pluggy
 from opus_core import offers
 from opus_core.backends import RequestView, User
 from opus_core.extensions import Routes
+from opus_core.facts import about
 from opus_core.job import Change
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,9 @@ class _Hooked:
         try:
             answers: list[Any] = getattr(self.alone.hook, hook)()
         except Exception:
-            log.exception("plugin=%s of %s failed in %s", self.name, self.distribution, hook)
+            log.exception(
+                "failed in %s", hook, extra=about(plugin=self.name, distribution=self.distribution)
+            )
             return []
         return answers
 
@@ -80,7 +83,9 @@ class Hooks:
                 if isinstance(several, Mapping):
                     found |= {f"{name}/{key}": function for key, function in several.items()}
                 else:
-                    log.error("plugin=%s opus_observers answered no mapping: %r", name, several)
+                    log.error(
+                        "opus_observers answered no mapping: %r", several, extra=about(plugin=name)
+                    )
         return found
 
     def routes(self) -> dict[str, Routes]:
@@ -91,7 +96,9 @@ class Hooks:
                 if isinstance(answered, Routes):
                     found[name] = answered
                 else:
-                    log.error("plugin=%s opus_routes answered no Routes: %r", name, answered)
+                    log.error(
+                        "opus_routes answered no Routes: %r", answered, extra=about(plugin=name)
+                    )
         return found
 
     def _by_name(self) -> Iterator[tuple[str, _Hooked]]:

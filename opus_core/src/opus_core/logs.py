@@ -1,31 +1,45 @@
-"""Where the log goes, and in which form: one line an entry, key facts first."""
+"""Where the log goes, in which form, and how much of it."""
 
 from __future__ import annotations
 
 import logging
-import logging.handlers
+import os
 import sys
-import time
+from pathlib import Path
 from typing import Final
 
 from opus_core.config import Config
 from opus_core.errors import ConfigError
+from opus_core.lines import Json, Lines, Text
+from opus_core.logfile import LogFile
 
-_SILENCE: Final = 60.0  # [s]
-_FORM: Final = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s"
+REQUESTS: Final = "opus_core.requests"
+"""The logger of the one line of each request."""
+
+_PRIORITIES: Final = (
+    (logging.CRITICAL, 2),
+    (logging.ERROR, 3),
+    (logging.WARNING, 4),
+    (logging.INFO, 6),
+    (logging.NOTSET, 7),
+)
 
 
-class _File(logging.handlers.WatchedFileHandler):
-    """A log that cannot be written, on a full disk, says so now and then, not with every line."""
+class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever stderr is
+    """Standard error; for systemd's journal each line begins with its priority, as in
+    sd-daemon(3)."""
 
-    _silent_until = 0.0
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self._journal = _leads_to_journal()
 
-    def handleError(self, record: logging.LogRecord) -> None:
-        """One sentence to standard error, then silence for a while. The line itself is lost."""
-        if time.monotonic() < self._silent_until:
-            return
-        self._silent_until = time.monotonic() + _SILENCE
-        sys.stderr.write(f"the log {self.baseFilename} cannot be written: {sys.exc_info()[1]}\n")
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line = super().format(record)
+        if not self._journal:
+            return line
+        number = next(number for level, number in _PRIORITIES if record.levelno >= level)
+        return f"<{number}>{line}"
 
 
 def set_up(config: Config) -> None:
@@ -33,24 +47,42 @@ def set_up(config: Config) -> None:
 
     Raises `ConfigError` if that file cannot be written.
     """
-    handler: logging.Handler
-    if config.log_file is not None:
-        try:
-            config.log_file.parent.mkdir(parents=True, exist_ok=True)
-            handler = _File(config.log_file, encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(
-                f"the log {config.log_file} cannot be written: {error.strerror}; let log_file name"
-                " another one"
-            ) from error
-    else:
-        handler = logging.StreamHandler(sys.stderr)
-    form = logging.Formatter(_FORM, "%Y-%m-%dT%H:%M:%S")
-    form.converter = time.gmtime
-    handler.setFormatter(form)
+    path = config.log_file
+    handler: logging.Handler = _Stderr() if path is None else _file(path)
+    lines: Lines = Json() if config.log_format == "json" else Text()
+    handler.setFormatter(lines)
     root = logging.getLogger()
     root.addHandler(handler)
-    root.setLevel(logging.INFO)
+    root.setLevel(config.level.upper())
+    logging.getLogger(REQUESTS).setLevel(
+        logging.NOTSET if config.log_requests else logging.CRITICAL
+    )
     # waitress tells of every full queue, alembic of every look at the schema.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def set_up_under_wsgi(config: Config) -> None:
+    """The same in a program of others, which may have decided about its log: without `log_file`
+    that is left as it is."""
+    if config.log_file is not None or not logging.getLogger().handlers:
+        set_up(config)
+
+
+def _file(path: Path) -> LogFile:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return LogFile(path)
+    except OSError as error:
+        raise ConfigError(
+            f"the log {path} cannot be written: {error.strerror}; let log_file name another one"
+        ) from error
+
+
+def _leads_to_journal() -> bool:
+    """Whether standard error is the journal's, as systemd says of it (systemd.exec(5))."""
+    try:
+        there = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):  # no file, or closed
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{there.st_dev}:{there.st_ino}"

@@ -19,6 +19,7 @@ from opus_core.backends import Backend, Jdl, Manager, Storage
 from opus_core.config import Config, Selection
 from opus_core.errors import ConfigError, PluginError
 from opus_core.extensions import Extension
+from opus_core.facts import about
 from opus_core.hooks import Hooks
 
 __all__ = ["Plugin", "Registry", "State"]
@@ -251,7 +252,9 @@ class Registry:
         entry.offers.clear()
         entry.error = PluginError(" ".join(cause.split()))
         entry.error.__cause__ = error
-        log.warning("plugin=%s of %s is broken: %s", entry.name, entry.origin, entry.error)
+        log.warning(
+            "is broken: %s", entry.error, extra=about(plugin=entry.name, distribution=entry.origin)
+        )
 
     def _report_twins(self) -> None:
         """Say on both sides what two plugins have in common and should not."""
@@ -268,7 +271,9 @@ class Registry:
                 ]
             entry.remark = "; ".join(remarks)
             if remarks:
-                log.warning("plugin=%s of %s: %s", entry.name, entry.origin, entry.remark)
+                log.warning(
+                    "%s", entry.remark, extra=about(plugin=entry.name, distribution=entry.origin)
+                )
 
     def _offers(self, kind: str) -> dict[str, list[tuple[_Entry, type[Backend]]]]:
         """Who offers what of this kind, by name; usually one for each."""

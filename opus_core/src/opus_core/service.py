@@ -36,6 +36,7 @@ from opus_core.errors import (
     Unavailable,
     UnknownJob,
 )
+from opus_core.facts import about
 from opus_core.folder import Folders
 from opus_core.forms import Form
 from opus_core.job import (
@@ -139,6 +140,13 @@ class JobService:
             if not already.same_body:
                 raise
             return self._storage.read(already.job_id), False
+        facts = about(
+            job=added.id,
+            definition=f"{added.definition.name}/{added.definition.number}",
+            phase=added.phase,
+            run_id=added.run_id,
+        )
+        log.info("created", extra=facts)
         self._changed(added)
         return added, True
 
@@ -353,7 +361,7 @@ class JobService:
             # The manager may have been changed since the job was created.
             return replace(wanted, manager=self._manager) if job.work is Work.NONE else wanted
 
-        return self._change(user, name, job_id, rule, limited=True, act="run")
+        return self._change(user, name, job_id, rule, limited=True, act="run", said="is to run")
 
     def abort(self, user: User, name: str, job_id: str) -> Job:
         """PHASE=ABORT, in any phase. Waits a moment for the end, so that most clients see it."""
@@ -365,6 +373,7 @@ class JobService:
                 job_id,
                 lambda job: lifecycle.abort(job, now=jobs.now()),
                 act="aborted",
+                said="is to be aborted",
             )
             while not job.phase.over and waiter.wait(deadline - time.monotonic()):
                 try:
@@ -381,13 +390,18 @@ class JobService:
             job_id,
             lambda job: lifecycle.doom(job, now=jobs.now()),
             act="deleted",
+            said="deleted",
         )
 
     def set_destruction(self, user: User, name: str, job_id: str, instant: datetime) -> Job:
         """DESTRUCTION, cut to what the site allows."""
         latest = self._latest_destruction(jobs.now())
         return self._change(
-            user, name, job_id, lambda job: lifecycle.set_destruction(job, instant, latest=latest)
+            user,
+            name,
+            job_id,
+            lambda job: lifecycle.set_destruction(job, instant, latest=latest),
+            said="has another destruction time",
         )
 
     def set_execution_duration(self, user: User, name: str, job_id: str, seconds: int) -> Job:
@@ -398,6 +412,7 @@ class JobService:
             name,
             job_id,
             lambda job: lifecycle.set_execution_duration(job, seconds, longest=longest),
+            said="has another execution duration",
         )
 
     def set_parameters(self, user: User, name: str, job_id: str, form: Form) -> Job:
@@ -410,7 +425,7 @@ class JobService:
             changed = lifecycle.set_parameters(job, self._bounded(merged))
             return replace(changed, options={**changed.options, **request.options})
 
-        return self._change(user, name, job_id, rule, limited=True)
+        return self._change(user, name, job_id, rule, limited=True, said="has other parameters")
 
     def discard(self, job_id: str, uploads: Iterable[Upload]) -> None:
         """Remove those files from a PENDING job that it does not name, or not any more."""
@@ -434,8 +449,10 @@ class JobService:
         *,
         limited: bool = False,
         act: str = "changed",
+        said: str,
     ) -> Job:
-        """Read, apply the rule, save, until nobody was faster: the one way to change a job."""
+        """Read, apply the rule, save, until nobody was faster: the one way to change a job. `act`
+        is for the audit, `said` for the log."""
         for _ in range(_TRIES):
             job = self._read(user, name, job_id)
             self._policy.may_change(user, job)
@@ -447,6 +464,7 @@ class JobService:
                 saved = self._storage.save(changed, expected=job.version, limits=limits)
             except Conflict:
                 continue
+            log.info(said, extra=about(job=saved.id, phase=saved.phase))
             self._changed(saved)
             if self._audit is not None and self._policy.for_another(user, saved):
                 more = f"of {saved.owner}"

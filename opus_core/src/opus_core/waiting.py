@@ -24,6 +24,7 @@ from typing import NamedTuple
 from opus_core.backends import Storage
 from opus_core.departure import Gone, stays
 from opus_core.errors import Gap, OpusError
+from opus_core.facts import add
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Waiter:
         self.gone = gone
         self.due = False  # it is to be woken when it has a turn
         self.woken = threading.Event()
+        self.waited = 0.0  # [s]
         self._turns = turns
 
     def wait(self, seconds: float) -> bool:
@@ -61,7 +63,9 @@ class Waiter:
             return False
         if not self.woken.is_set():
             self._turns.end(self)
+        began = time.monotonic()
         woken = self.woken.wait(seconds)
+        self.waited += time.monotonic() - began
         self.woken.clear()
         return woken
 
@@ -150,6 +154,8 @@ class Watcher:
                 self._users[user] -= 1
                 if self._users[user] <= 0:
                     del self._users[user]
+            if waiter.waited:
+                add(waited=round(waiter.waited, 3))
             self._turns.leave(waiter)  # nobody can give it one any more
 
     def changed(self, *topics: Topic) -> None:

@@ -15,14 +15,13 @@ from opus_core.app import client_of, open_opus
 from opus_core.client import make_client
 from opus_core.config import load
 from opus_core.errors import ConfigError
-from opus_core.logs import set_up
+from opus_core.logs import set_up_under_wsgi
 
 
 def make_application(config: str | Path) -> bottle.Bottle:
     """Open the installation that this file configures; answers the WSGI application."""
     loaded = load(Path(config)).under_wsgi()
-    if loaded.log_file is not None:
-        set_up(loaded)
+    set_up_under_wsgi(loaded)
     opus = open_opus(loaded, supervises=loaded.embedded)
     if loaded.embedded:
         supervisor = opus.supervisor()
@@ -37,6 +36,5 @@ def make_client_application(config: str | Path) -> bottle.Bottle:
     loaded = load(Path(config)).under_wsgi()
     if not loaded.client.servers:
         raise ConfigError(f"{loaded.where('client')} lists no services in servers")
-    if loaded.log_file is not None:
-        set_up(loaded)
+    set_up_under_wsgi(loaded)
     return make_client(client_of(loaded))

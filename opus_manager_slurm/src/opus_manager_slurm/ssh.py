@@ -15,6 +15,7 @@ from typing import ClassVar, Final
 
 from opus_core.backends import Task
 from opus_core.errors import BackendUnavailable, ConfigError, ResultsLost, SubmitDeferred
+from opus_core.facts import about
 from opus_core.links import Links
 from opus_manager_slurm.connection import CHANNELS, Connection
 from opus_manager_slurm.exchange import LARGEST, Answer
@@ -148,7 +149,8 @@ class SshTransport(Transport):
             if self._there is None:
                 answer = self._whole("greet", self._options.folder)
                 user, root, version = (one.decode() for one in fields_of(answer.stdout)[:3])
-                log.info("%s: user=%s folder=%s bash=%s", self._options.host, user, root, version)
+                where = about(host=self._options.host, account=user, folder=root, bash=version)
+                log.info("jobs go there", extra=where)
                 self._there = _There(user=user, root=PurePosixPath(root))
             return self._there
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from opus_core.backends import Storage
+from opus_core.facts import about
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,15 @@ class Audit:
             "address": address[:_LONGEST],
             "more": more[:_LONGEST],
         }
-        log.info("audit %s", " ".join(f"{key}={value!r}" for key, value in record.items() if value))
+        facts = about(
+            act=act,
+            actor=record["actor"],
+            job=subject if act.startswith("job ") else None,
+            subject=record["subject"] or None,
+            address=address[:_LONGEST] or None,
+            more=record["more"] or None,
+        )
+        log.info("audit", extra=facts)
         self._storage.append(STREAM, record)
 
     def latest(self, number: int) -> list[Entry]:

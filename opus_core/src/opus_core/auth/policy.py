@@ -13,6 +13,7 @@ from opus_core.access import Access
 from opus_core.auth.tokens import ADMIN, PUBLISH, READ, RUN, SCOPES
 from opus_core.backends import JobQuery, User
 from opus_core.errors import NotAllowed, NotAuthenticated, Unavailable
+from opus_core.facts import about
 from opus_core.job import ANYONE, Job, JobSummary
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class Policy:
         try:
             return self.offers(user, name)
         except Unavailable as error:
-            log.error("definition=%s left out of the list: %s", name, error.sentence)
+            log.error("left out of the list: %s", error.sentence, extra=about(definition=name))
             return False
 
     def may_see(self, user: User, job: Job | JobSummary) -> None:

@@ -8,9 +8,11 @@ import signal
 import threading
 from types import FrameType
 
+import opus_core
 from opus_core.allocation import give_back
 from opus_core.app import Opus, examples, open_opus
 from opus_core.config import load
+from opus_core.facts import about
 from opus_core.logs import set_up
 from opus_core.serving import Server
 
@@ -38,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
             server.start(supervise=config.embedded)
             print(f"OPUS is at {server.url}/ (data in {config.data_dir}); stop it with Ctrl-C")
             print("", end="", flush=True)
+            log.info("serving", extra=about(url=server.url, version=opus_core.__version__))
             stop.wait()
             log.info("stopping")
     finally:

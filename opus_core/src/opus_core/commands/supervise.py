@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import logging
 
+import opus_core
 from opus_core.app import open_opus
 from opus_core.commands.serve import stopped_by_signal
 from opus_core.config import load
+from opus_core.facts import about
 from opus_core.logs import set_up
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
         supervisor.start()
         try:
             print("supervising; stop it with Ctrl-C", flush=True)
+            log.info("supervising", extra=about(version=opus_core.__version__))
             stop.wait()
+            log.info("stopping")
         finally:
             supervisor.stop()
     finally:

@@ -11,6 +11,7 @@ import bottle
 from opus_core.errors import NotFound, OpusError
 from opus_core.forwarded import Proxies
 from opus_core.routes.cors import Cors
+from opus_core.routes.log import Answered
 from opus_core.routes.parts import Around
 from opus_core.routes.reply import refusal
 
@@ -32,9 +33,12 @@ class Application(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
         environ = self._proxies.seen_through(environ)
+        environ[AS_SENT] = str(environ.get("PATH_INFO", ""))
+        return Answered(environ, AS_SENT).by(self._answer, start_response)
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
         if environ.get("wsgi.url_scheme") == "https":
             start_response = _over_tls_alone(start_response)
-        environ[AS_SENT] = str(environ.get("PATH_INFO", ""))
         path = _SLASHES.sub("/", f"/{environ.get('PATH_INFO', '')}")
         # What is no UTF-8 stays something that is not there: bottle would leave it out.
         path = path.encode("latin-1").decode("utf-8", "replace").encode().decode("latin-1")

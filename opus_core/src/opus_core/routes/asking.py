@@ -13,6 +13,7 @@ from opus_core.auth.origin import FOREIGN, check_origin, is_meant
 from opus_core.backends import User
 from opus_core.departure import GONE, Gone, stays
 from opus_core.errors import BadRequest, NotAllowed, UnknownJob
+from opus_core.facts import add
 from opus_core.forms import Pairs, read_query
 from opus_core.forwarded import FORWARDED, HOST_BY_PROXY
 from opus_core.heavy import Turn, is_heavy
@@ -124,6 +125,8 @@ def ask(parts: Parts, environ: Mapping[str, Any], turn: Turn) -> Asked:
         private=is_private(environ),
         counts=lambda csrf: is_meant(environ, host, parts.origins, csrf),
     )
+    if caller.user.name is not None:
+        add(user=caller.user.name, address=None)
     check_meant(parts, environ, caller)
     return Asked(
         parts=parts,

@@ -30,6 +30,7 @@ _EXPOSED: Final = ", ".join(
         "Location",
         "Retry-After",
         "WWW-Authenticate",
+        "X-Request-ID",
     )
 )
 _REMEMBER: Final = "600"  # [s] a browser need not ask again

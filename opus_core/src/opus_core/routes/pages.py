@@ -12,6 +12,7 @@ import bottle
 from opus_core.definition import JobDefinition
 from opus_core.definitions import Published
 from opus_core.errors import OpusError
+from opus_core.facts import about
 from opus_core.forms import Pairs
 from opus_core.job import Job
 from opus_core.render import html
@@ -121,7 +122,9 @@ def _definition(asked: Asked, value: Job) -> JobDefinition:
     try:
         return asked.parts.service.definition_of(value)
     except OpusError as error:
-        log.warning("job=%s is shown without its description: %s", value.id, error.sentence)
+        log.warning(
+            "is shown without its description: %s", error.sentence, extra=about(job=value.id)
+        )
         return JobDefinition(name=value.definition.name)
 
 

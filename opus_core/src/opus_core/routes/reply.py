@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import secrets
 import traceback
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -17,10 +16,12 @@ import bottle
 from opus_core import job as jobs
 from opus_core.auth.sessions import COOKIE, COOKIE_IN_PLAIN
 from opus_core.errors import BadInput, NotAuthenticated, OpusError
+from opus_core.facts import about, add
 from opus_core.render import html
 from opus_core.render.negotiate import Format, choose
 from opus_core.render.urls import Urls
 from opus_core.routes.asking import Asked, root
+from opus_core.routes.log import id_of, path_of
 from opus_core.routes.parts import Around
 from opus_core.values import without_paths
 
@@ -153,8 +154,8 @@ def refusal(
 ) -> bottle.HTTPResponse:
     """The one place where an error becomes a response.
 
-    What is not an `OpusError` is a fault of ours: 500, with a short id under which the log has
-    the trace.
+    What is not an `OpusError` is a fault of ours: 500. Its reader is told the id of the request,
+    under which the log has the trace.
     """
     headers = dict(extra or {})
     trace = ""
@@ -168,20 +169,17 @@ def refusal(
         if isinstance(error, NotAuthenticated):
             headers["WWW-Authenticate"] = _challenge(environ)
     else:
-        status = 500
+        status, sentence = 500, ""
+    if status >= 500:
+        add(reason=sentence or None)
     if status >= 500 and status != 503:
-        number = secrets.token_hex(4)
-        log.error(
-            "error=%s %s %s",
-            number,
-            environ.get("REQUEST_METHOD", ""),
-            repr(environ.get("PATH_INFO", ""))[:300],
-            exc_info=error,
-        )
+        request = id_of(environ)
+        where = about(method=str(environ.get("REQUEST_METHOD", "")), path=path_of(environ))
+        log.error("went wrong: %s", error, exc_info=error, extra=where)
         sentence = (
-            f"{sentence} (error {number})"
+            f"{sentence} (request {request})"
             if isinstance(error, OpusError)
-            else f"something went wrong here, not with you; the log has it as error {number}"
+            else f"something went wrong here, not with you; the log has it as request {request}"
         )
         if around.debug:
             trace = "".join(traceback.format_exception(error))
@@ -222,6 +220,8 @@ def _said(
         wanted = Format.TEXT
     if wanted is Format.JSON:
         content: dict[str, Any] = {"status": status, "error": sentence}
+        if status >= 500:
+            content["request"] = id_of(environ)
         if faults:
             content["faults"] = faults
         if trace:

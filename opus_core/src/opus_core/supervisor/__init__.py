@@ -28,6 +28,7 @@ from opus_core.backends import HealthState, Manager, Storage
 from opus_core.datadir import INSTANCE_STREAM, DataDir
 from opus_core.definitions import Catalogue
 from opus_core.errors import ConfigError, OpusError, Unavailable, UnknownJob
+from opus_core.facts import about, during
 from opus_core.folder import Folders
 from opus_core.job import Change, Job, Work
 from opus_core.supervisor.desk import Desk, Settings
@@ -241,6 +242,10 @@ class Supervisor:
         return pool.give(job.id, partial(self._attend, attend, job.id), whose)
 
     def _attend(self, attend: Callable[[Job], None], job_id: str) -> None:
+        with during(job=job_id):
+            self._try(attend, job_id)
+
+    def _try(self, attend: Callable[[Job], None], job_id: str) -> None:
         try:
             if not self._tenure.acting:
                 return
@@ -250,12 +255,12 @@ class Supervisor:
                 attend(job)
             self._desk.trouble.past(job_id)
         except (NotActing, UnknownJob):
-            log.debug("job=%s is no longer ours to drive", job_id)
+            log.debug("is no longer ours to drive", extra=about(job=job_id))
         except Unavailable as error:
-            log.warning("job=%s has to wait: %s", job_id, error.sentence)
+            log.warning("has to wait: %s", error.sentence, extra=about(job=job_id))
             self._penalise(job_id, error.sentence)
         except Exception:
-            log.exception("job=%s could not be attended to", job_id)
+            log.exception("could not be attended to", extra=about(job=job_id))
             self._penalise(job_id, UNFORESEEN)
 
     def _set_aside(self, job_id: str) -> None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import TypedDict
 
 from opus_core import job as jobs
@@ -18,9 +19,11 @@ from opus_core.datadir import DataDir
 from opus_core.definition import JobDefinition
 from opus_core.definitions import Catalogue
 from opus_core.errors import Conflict, UnknownJob
+from opus_core.facts import Fact, about
 from opus_core.fetching import Fetch
 from opus_core.folder import Folders
 from opus_core.job import DefinitionRef, Job, Phase
+from opus_core.links import Exit
 from opus_core.supervisor.tenure import NotActing, Tenure
 from opus_core.supervisor.trouble import Trouble
 
@@ -30,6 +33,23 @@ _TRIES = 50
 
 # [s] between tries: twice as long after each failure, at most five minutes.
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
+
+
+def how(exit_: Exit | None) -> dict[str, Fact]:
+    """How a script ended, as facts of the log."""
+    return {} if exit_ is None else {"exit_code": exit_.code, "signal": exit_.signal}
+
+
+def _log_phase(job: Job) -> None:
+    ran = job.ended - job.started if job.ended and job.started else None
+    facts = about(
+        job=job.id,
+        phase=job.phase,
+        work=job.work,
+        seconds=None if ran is None else ran.total_seconds(),
+        reason=None if job.error is None else job.error.message,
+    )
+    log.info("is over" if job.phase.over else "has come to a new phase", extra=facts)
 
 
 def pause(attempts: int, first: float = _FIRST_PAUSE) -> float:
@@ -99,22 +119,22 @@ class Desk:
             if job is not given:
                 when = 0.0
             try:
-                standing = job
+                passed = [job]
                 for phase in lifecycle.way(job, after)[:-1]:
-                    started = after.started if phase is Phase.EXECUTING else standing.started
-                    step = replace(standing, phase=phase, started=started)
-                    standing = self.storage.save(
-                        step, expected=standing.version, epoch=epoch, due=0.0
-                    )
-                saved = self.storage.save(after, expected=standing.version, epoch=epoch, due=when)
+                    started = after.started if phase is Phase.EXECUTING else passed[-1].started
+                    step = replace(passed[-1], phase=phase, started=started)
+                    version = passed[-1].version
+                    passed.append(self.storage.save(step, expected=version, epoch=epoch, due=0.0))
+                saved = self.storage.save(after, expected=passed[-1].version, epoch=epoch, due=when)
             except Conflict:
                 job = self.storage.read(job.id, doomed=True)
-                if job.version == standing.version:  # so it was the epoch
+                if job.version == passed[-1].version:  # so it was the epoch
                     self.tenure.lapse()
                     raise NotActing from None
                 continue
-            if saved.phase is not job.phase:
-                log.info("job=%s phase=%s work=%s", saved.id, saved.phase, saved.work)
+            for before, now in pairwise((*passed, saved)):
+                if now.phase is not before.phase:
+                    _log_phase(now)
             self.changed(saved.id)
             return saved
         raise Conflict(f"job {job.id} is being changed by others all the time")
@@ -159,7 +179,11 @@ class Desk:
         except Exception as error:
             if job.definition not in self.unread:
                 self.unread.add(job.definition)
-                log.error("definition=%s/%d its jobs go on without it: %s", name, number, error)
+                log.error(
+                    "its jobs go on without it: %s",
+                    error,
+                    extra=about(definition=f"{name}/{number}"),
+                )
             return JobDefinition(name=name)
 
     @property

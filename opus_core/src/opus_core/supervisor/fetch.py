@@ -10,8 +10,9 @@ from opus_core import lifecycle
 from opus_core.backends import Links, Task
 from opus_core.definition import JobDefinition
 from opus_core.errors import NotFound, OpusError, PluginError, ResultsLost, Unavailable
+from opus_core.facts import about, during
 from opus_core.job import Job, Phase, Result, Work
-from opus_core.supervisor.desk import Desk, pause
+from opus_core.supervisor.desk import Desk, how, pause
 from opus_core.supervisor.submit import ref_of
 
 log = logging.getLogger(__name__)
@@ -97,7 +98,10 @@ class Fetcher:
                 job = lifecycle.unfetchable(job, failure, now=jobs.now())
             return lifecycle.fetched(job, results, links.exit, now=jobs.now())
 
-        return job if rule(job) == job else desk.change(job, rule, due=0.0)
+        if rule(job) == job:
+            return job
+        with during(**how(links.exit)):
+            return desk.change(job, rule, due=0.0)
 
     def _definition(self, job: Job) -> tuple[JobDefinition | None, str]:
         """What says which results there are; or why nobody can say that any more."""
@@ -125,10 +129,10 @@ class Fetcher:
             self._desk.folders.note_results(job, definition, results, **self._desk.origin)
         except NotFound as error:
             # Its script can reach the file; that is no reason to keep its results from anybody.
-            log.warning("job=%s its results cannot be noted: %s", job.id, error)
+            log.warning("its results cannot be noted: %s", error, extra=about(job=job.id))
 
     def _try_again(self, job: Job, reason: str) -> None:
-        log.warning("job=%s cannot be fetched and released yet: %s", job.id, reason)
+        log.warning("cannot be fetched and released yet: %s", reason, extra=about(job=job.id))
         if not job.phase.over:
             self._desk.storage.note(job.id, {"fetching": f"fetching results: {reason}"})
         self._desk.change(

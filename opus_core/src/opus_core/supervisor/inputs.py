@@ -16,6 +16,7 @@ from dataclasses import replace
 from opus_core import job as jobs
 from opus_core import lifecycle
 from opus_core.errors import NotAllowed, OpusError, StorageFull
+from opus_core.facts import about
 from opus_core.fetching import fetch
 from opus_core.job import Job, Upload, Work
 from opus_core.supervisor.desk import Desk, pause
@@ -49,7 +50,7 @@ class Inputs:
             if not lifecycle.awaited(job):
                 self._desk.storage.note(job.id, {"waiting": ""})
         except NotAllowed as error:
-            log.info("job=%s is not prepared any further: %s", job.id, error.sentence)
+            log.info("is not prepared any further: %s", error.sentence, extra=about(job=job.id))
 
     def _arrived(self, job: Job, url: str) -> Job:
         """The job with this input. Raises `NotAllowed` if it is not to be had, or to be waited
@@ -105,7 +106,7 @@ class Inputs:
         """Try again later, or end the job."""
         desk = self._desk
         message = f"an input could not be fetched: {error.sentence}"
-        log.warning("job=%s %s", job.id, message)
+        log.warning("%s", message, extra=about(job=job.id))
         if error.transient and job.watch.attempts + 1 < _TRIES:
             desk.storage.note(job.id, {"waiting": f"{message}; trying again"})
             due = pause(job.watch.attempts)

@@ -12,8 +12,9 @@ from opus_core import job as jobs
 from opus_core import lifecycle
 from opus_core.backends import Exit, Kind, Links, Ref, Status, Task
 from opus_core.errors import BackendUnavailable, NotAllowed
+from opus_core.facts import about, during
 from opus_core.job import Job, Mark, Phase, Work
-from opus_core.supervisor.desk import Desk
+from opus_core.supervisor.desk import Desk, how
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,8 @@ class Judge:
 
         saved = job
         if due or rule(job) != job:
-            saved = desk.change(job, rule, due=self._due)
+            with during(**how(links.exit)):
+                saved = desk.change(job, rule, due=self._due)
         waiting = _waiting(saved, status)
         if waiting is not None and waiting != job.job_info.get("waiting", ""):
             desk.storage.note(job.id, {"waiting": waiting})
@@ -121,14 +123,18 @@ class Judge:
         losers = [one for one in job.native_ids if one != winner]
         if not losers:
             return partial(lifecycle.claimed, native_id=winner)
-        log.warning("job=%s was submitted %d times; stopping %s", job.id, len(losers) + 1, losers)
+        log.warning(
+            "was submitted %d times; stopping %s", len(losers) + 1, losers, extra=about(job=job.id)
+        )
         self._desk.tenure.must()
         try:
             for native_id in losers:
                 self._desk.manager.abort(replace(refs_of(job)[0], native_id=native_id))
         except BackendUnavailable as error:
             # They leave by themselves as well, and must not hold up the one that counts.
-            log.warning("job=%s the others could not be stopped: %s", job.id, error.sentence)
+            log.warning(
+                "the others could not be stopped: %s", error.sentence, extra=about(job=job.id)
+            )
             return lambda job: lifecycle.adopt(job, [winner])
         return partial(lifecycle.claimed, native_id=winner)
 
@@ -167,7 +173,7 @@ class Judge:
             for ref in refs_of(job):
                 self._desk.manager.resume(ref)
         except NotAllowed as error:
-            log.info("job=%s is not released: %s", job.id, error.sentence)
+            log.info("is not released: %s", error.sentence, extra=about(job=job.id))
             self._desk.storage.note(job.id, {"resume": error.sentence})
         else:
             self._desk.unsay(job, "resume")

@@ -11,6 +11,7 @@ from typing import Final
 from opus_core import job as jobs
 from opus_core.backends import Health, HealthState, Storage
 from opus_core.errors import Gap, OpusError, Unavailable
+from opus_core.facts import about
 from opus_core.job import Change
 from opus_core.supervisor.tenure import Tenure
 
@@ -59,7 +60,7 @@ class Observer:
         if self._thread.ident is not None:
             self._thread.join(timeout=seconds)
             if self._thread.is_alive():
-                log.warning("observer=%s does not come back from a change", self.name)
+                log.warning("does not come back from a change", extra=about(observer=self.name))
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -70,13 +71,15 @@ class Observer:
                     self._take_up()
                 self._go_on()
             except Gap as gap:
-                log.warning("observer=%s: changes were forgotten before it heard them", self.name)
+                log.warning(
+                    "changes were forgotten before it heard them", extra=about(observer=self.name)
+                )
                 self._position = gap.newest
             except OpusError as error:
-                log.warning("observer=%s has to wait: %s", self.name, error.sentence)
+                log.warning("has to wait: %s", error.sentence, extra=about(observer=self.name))
                 self._stopping.wait(1.0)
             except Exception:
-                log.exception("observer=%s cannot go on", self.name)
+                log.exception("cannot go on", extra=about(observer=self.name))
                 self._stopping.wait(1.0)
         self._keep()
 
@@ -124,7 +127,9 @@ class Observer:
             self._storage.append(STREAM, {"seq": position}, key=self.name)
             self._kept = position
         except OpusError as error:
-            log.warning("observer=%s: how far it came is not kept: %s", self.name, error.sentence)
+            log.warning(
+                "how far it came is not kept: %s", error.sentence, extra=about(observer=self.name)
+            )
 
     def _is_over(self, change: Change) -> bool:
         """Whether it has been told, or cannot be; tried until then."""
@@ -135,7 +140,9 @@ class Observer:
                 self._wait(error)
                 continue
             except Exception:
-                log.exception("observer=%s failed on job=%s", self.name, change.job_id)
+                log.exception(
+                    "failed on a change", extra=about(observer=self.name, job=change.job_id)
+                )
                 return True
             self._pause = 0.0
             if self._waits:
@@ -151,7 +158,10 @@ class Observer:
             self._waits = _say(self._storage, self.name, HealthState.DEGRADED, sentence)
         self._pause = min(max(self._pause * 2, error.retry_after or _LEAST), _MOST)
         log.warning(
-            "observer=%s is told again in %.0f s: %s", self.name, self._pause, error.sentence
+            "is told again in %.0f s: %s",
+            self._pause,
+            error.sentence,
+            extra=about(observer=self.name),
         )
         self._stopping.wait(self._pause)
 
@@ -171,6 +181,6 @@ def _say(storage: Storage, name: str, state: HealthState, sentence: str) -> bool
     try:
         storage.set_health(f"{_COMPONENT} {name}", health)
     except OpusError as error:
-        log.warning("observer=%s: its health is not stored: %s", name, error.sentence)
+        log.warning("its health is not stored: %s", error.sentence, extra=about(observer=name))
         return False
     return True

@@ -9,6 +9,7 @@ from typing import Final
 
 from opus_core.backends import Task
 from opus_core.errors import OpusError
+from opus_core.facts import about
 from opus_core.job import Job, Work
 from opus_core.supervisor.desk import Desk
 
@@ -72,7 +73,7 @@ class Outputs:
         try:
             info = self._desk.manager.get_info(task.ref)
         except OpusError as error:
-            log.warning("job=%s nothing is told of it: %s", job.id, error.sentence)
+            log.warning("nothing is told of it: %s", error.sentence, extra=about(job=job.id))
             return
         if info:
             self._desk.storage.note(job.id, info)

@@ -8,8 +8,9 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
-from opus_core.backends import Kind, Live, Status, Task
+from opus_core.backends import Kind, Links, Live, Status, Task
 from opus_core.errors import BackendUnavailable, OpusError, UnknownJob
+from opus_core.facts import about, during
 from opus_core.job import Job, Phase, Work
 from opus_core.supervisor.attention import Attention, Wanted
 from opus_core.supervisor.desk import Desk, pause
@@ -162,10 +163,10 @@ class Poller:
             if status.native_state not in self._unrecognised:
                 self._unrecognised.add(status.native_state)
                 log.warning(
-                    "job=%s the cluster says %r, of which the %s manager makes nothing",
-                    live.id,
+                    "the cluster says %r, of which the %s manager makes nothing",
                     status.native_state,
                     self._desk.manager.name,
+                    extra=about(job=live.id),
                 )
             return False
         return live.id in self._doubtful or live.phase not in _EXPECTED.get(status.kind, set())
@@ -195,7 +196,7 @@ class Poller:
                 if desk.ours(job):
                     tasks[job.id] = desk.task(job)
             except Exception:
-                log.exception("job=%s cannot be looked at", job.id)
+                log.exception("cannot be looked at", extra=about(job=job.id))
                 self._stumble(job, due=job.id in due)
         found = [job for job in found if job.id in tasks]
         if not found:
@@ -221,27 +222,32 @@ class Poller:
             ]
             known = {**known, **self._statuses(doubtful)}
         for job in found:
-            try:
-                judged = self._judge.judge(
+            with during(job=job.id):
+                self._step(
                     job, seen[job.id], known.get(job.id, {}), tasks[job.id], due=job.id in due
                 )
-                watch = judged.watch
-                if judged.work is Work.LIVE and (watch.over or watch.gone):
-                    self._doubtful.add(job.id)
-                else:
-                    self._doubtful.discard(job.id)
-            except NotActing:
-                raise
-            except UnknownJob:
-                continue
-            except OpusError as error:
-                log.warning("job=%s could not be judged: %s", job.id, error.sentence)
-                self._put_off(job)
-            except Exception:
-                log.exception("job=%s could not be judged", job.id)
-                self._stumble(job, due=job.id in due)
+
+    def _step(self, job: Job, links: Links, statuses: Statuses, task: Task, *, due: bool) -> None:
+        """Judge one job; what goes wrong with it holds up no other."""
+        try:
+            judged = self._judge.judge(job, links, statuses, task, due=due)
+            watch = judged.watch
+            if judged.work is Work.LIVE and (watch.over or watch.gone):
+                self._doubtful.add(job.id)
             else:
-                desk.trouble.past(job.id)
+                self._doubtful.discard(job.id)
+        except NotActing:
+            raise
+        except UnknownJob:
+            return
+        except OpusError as error:
+            log.warning("could not be judged: %s", error.sentence, extra=about(job=job.id))
+            self._put_off(job)
+        except Exception:
+            log.exception("could not be judged", extra=about(job=job.id))
+            self._stumble(job, due=due)
+        else:
+            self._desk.trouble.past(job.id)
 
     def _statuses(self, doubtful: Sequence[Job]) -> dict[str, Statuses]:
         """What the scheduler says of these, unless it was asked a moment ago: then they have to

@@ -11,6 +11,7 @@ from typing import Final
 from opus_core import job as jobs
 from opus_core.backends import HealthState, Links, Ref, Status, Task
 from opus_core.errors import BackendUnavailable
+from opus_core.facts import about
 from opus_core.supervisor.desk import Desk
 
 log = logging.getLogger(__name__)
@@ -125,11 +126,11 @@ class Questions:
                 if not found and time.monotonic() - begin > _PROBING:
                     break  # it is the cluster that does not answer
             except Exception:
-                log.exception("job=%s its folder could not be looked into", task.job_id)
+                log.exception("its folder could not be looked into", extra=about(job=task.job_id))
         if unavailable is not None and not found:
             raise unavailable
         for job_id, sentence in hidden.items():
-            log.warning("job=%s %s", job_id, sentence)
+            log.warning("%s", sentence, extra=about(job=job_id))
         return found
 
     def _counted(self, begin: float) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from opus_core import job as jobs
 from opus_core import lifecycle
 from opus_core.errors import Conflict, UnknownJob
+from opus_core.facts import about
 from opus_core.job import Job, Phase, Work
 from opus_core.supervisor.desk import Desk
 from opus_core.supervisor.tenure import NotActing
@@ -34,9 +35,9 @@ class Reaper:
         try:
             desk.storage.delete(job.id, expected=job.version)
         except Conflict:
-            log.debug("job=%s changed while it was removed; once more", job.id)
+            log.debug("changed while it was removed; once more", extra=about(job=job.id))
         else:
-            log.info("job=%s removed", job.id)
+            log.info("removed", extra=about(job=job.id))
 
     def destroy_expired(self) -> None:
         """Doom, or archive, all jobs past their destruction time."""
@@ -71,11 +72,12 @@ class Reaper:
                 if not self._empty(job):
                     return False
                 last = rule if job.results else last
-            desk.change(job, last, due=0)
+            if desk.change(job, last, due=0).doomed:
+                log.info("destroyed, since its time has come", extra=about(job=job_id))
         except (NotActing, UnknownJob):
             return False
         except Exception:
-            log.exception("job=%s could not be destroyed", job_id)
+            log.exception("could not be destroyed", extra=about(job=job_id))
             self._waiting.add(job_id)
             return False
         return True

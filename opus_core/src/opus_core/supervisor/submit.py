@@ -20,6 +20,7 @@ from opus_core.errors import (
     SubmitRejected,
     Unavailable,
 )
+from opus_core.facts import about
 from opus_core.job import Job, Work
 from opus_core.supervisor.desk import Desk, pause
 from opus_core.values import without_paths
@@ -76,7 +77,7 @@ class Submitter:
             return None
 
     def _reject(self, job: Job, message: str) -> None:
-        log.warning("job=%s %s", job.id, message)
+        log.warning("%s", message, extra=about(job=job.id))
         message = without_paths(message)  # its owner reads it
         self._desk.change(job, lambda job: lifecycle.reject(job, message, now=jobs.now()), due=0.0)
         self._desk.unsay(job, "waiting")
@@ -109,7 +110,7 @@ class Submitter:
         except SubmitRejected as error:
             self._reject(job, f"the cluster refused the job: {error.sentence}")
         except BackendUnavailable as error:
-            log.warning("job=%s submission is in doubt: %s", job.id, error.sentence)
+            log.warning("submission is in doubt: %s", error.sentence, extra=about(job=job.id))
             desk.doubt.set()
             desk.storage.note(job.id, {"waiting": f"the cluster does not answer: {error.sentence}"})
             desk.change(job, lambda job: job, due=max(desk.manager.visible_after, 1.0))
@@ -123,7 +124,7 @@ class Submitter:
         """An id, once known, is never dropped, whatever has become of the job meanwhile."""
         saved = self._desk.change(job, lambda job: lifecycle.adopt(job, native_ids), due=due)
         self._desk.unsay(job, "waiting")
-        log.info("job=%s native_id=%s", saved.id, ",".join(saved.native_ids))
+        log.info("submitted", extra=about(job=saved.id, native_id=",".join(saved.native_ids)))
 
     def _resolve(self, job: Job) -> None:
         """STARTING, and nobody knows whether the manager has it: look before trying again."""

@@ -9,6 +9,7 @@ from typing import Final
 from opus_core import job as jobs
 from opus_core.backends import Health, HealthState, Storage
 from opus_core.errors import OpusError, UnknownJob
+from opus_core.facts import about
 from opus_core.job import Job
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Trouble:
             self._storage.note(job_id, {"waiting": sentence})
             self._say()
         except OpusError as error:
-            log.warning("job=%s cannot be told that it waits: %s", job_id, error.sentence)
+            log.warning("cannot be told that it waits: %s", error.sentence, extra=about(job=job_id))
         return True
 
     def past(self, job_id: str) -> None:
@@ -57,7 +58,9 @@ class Trouble:
                 self._storage.note(job_id, {"waiting": ""})
             self._say()
         except OpusError as error:
-            log.warning("job=%s cannot be told that it waits no more: %s", job_id, error.sentence)
+            log.warning(
+                "cannot be told that it waits no more: %s", error.sentence, extra=about(job=job_id)
+            )
 
     def review(self) -> None:
         """Forget jobs that nobody has to drive any more, and say how things are, to begin with

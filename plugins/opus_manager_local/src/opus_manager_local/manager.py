@@ -21,6 +21,7 @@ from typing import Final
 from opus_core import disk
 from opus_core.backends import Kind, Manager, Ref, Status, Task
 from opus_core.errors import BackendUnavailable, ConfigError, SubmitDeferred, SubmitRejected
+from opus_core.facts import about
 from opus_manager_local import isolation, processes
 from opus_manager_local.isolation import User
 from opus_manager_local.launcher import spawn
@@ -258,7 +259,8 @@ class LocalManager(Manager):
             return False
         self._records.note_launch(number, Launch(process=process, tries=tries))
         self._watcher.watch(process)
-        log.info("tag=%s number=%d process=%s", view.record.tag, number, process)
+        job_id = view.record.tag.rpartition("-")[2]  # seldom the one that is just being attended to
+        log.info("launched", extra=about(job=job_id, native_id=number, process=str(process)))
         return True
 
     @property

@@ -9,6 +9,7 @@ from typing import Protocol
 from opus_core import hookimpl, job
 from opus_core.errors import ConfigError
 from opus_core.extensions import Extension, Site
+from opus_core.facts import about
 from opus_core.job import Change
 from opus_notify import addresses, private
 from opus_notify.event import Links
@@ -125,8 +126,9 @@ class Notify(Extension):
                 return
             if (job.now() - change.time).total_seconds() > options.give_up:
                 log.warning(
-                    "target=%s job=%s phase=%s given up: it is older than %d s",
-                    *(target.name, change.job_id, change.new, options.give_up),
+                    "given up: it is older than %d s",
+                    options.give_up,
+                    extra=about(target=target.name, job=change.job_id, phase=change.new),
                 )
                 return
             target.tell(change)

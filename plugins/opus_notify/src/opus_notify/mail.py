@@ -14,6 +14,7 @@ from typing import Final
 from opus_core.backends import Storage
 from opus_core.connecting import Patience
 from opus_core.errors import Unavailable, UnknownJob, UnknownUser
+from opus_core.facts import about
 from opus_core.job import Change, Job
 from opus_notify import addresses
 from opus_notify.event import Links
@@ -103,6 +104,7 @@ class Mail:
     def _is_over(self, smtp: smtplib.SMTP, change: Change, job: Job | None, address: str) -> bool:
         """Send it to one address; whether that is done with, one way or the other."""
         message = compose(change, job, self._links, sender=self._sender, to=address)
+        where = about(target="mail", job=change.job_id, phase=change.new, to=address)
         reply: bytes | str
         try:
             smtp.send_message(message, self._sender.addr_spec, [address])
@@ -114,17 +116,14 @@ class Mail:
             code, reply = error.smtp_code, error.smtp_error
         else:
             self._deferring.pop(address, None)
-            log.info("target=mail job=%s phase=%s to=%s told", change.job_id, change.new, address)
+            log.info("told", extra=where)
             return True
         if code in _NOT_OF_A_MAILBOX or not 400 <= code < 600:
             raise smtplib.SMTPResponseException(code, reply)
         if code < 500 and self._waits(address):
             return False
         said = reply.decode(errors="replace") if isinstance(reply, bytes) else reply
-        log.warning(
-            "target=mail job=%s phase=%s to=%s given up: the answer is %d %s",
-            *(change.job_id, change.new, address, code, one_line(said, 200)),
-        )
+        log.warning("given up: the answer is %d %s", code, one_line(said, 200), extra=where)
         return True
 
     def _waits(self, address: str) -> bool:

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from opus_core import __version__, job
 from opus_core.connecting import Patience, connect, look_up
 from opus_core.errors import Unavailable
+from opus_core.facts import about
 from opus_core.hosts import Hosts, taken_apart
 from opus_core.job import Change
 from opus_notify import event, signature
@@ -63,15 +64,14 @@ class Webhook:
             raise
         if 200 <= status < 300:
             self._refusing = None
-            log.info("target=%s job=%s phase=%s told", self.name, change.job_id, change.new)
+            log.info("told", extra=about(target=self.name, job=change.job_id, phase=change.new))
         elif status in _LATER or status >= 500:
             self._refusing = None
             raise Unavailable(f"{self.name} answers {status}", retry_after=retry_after)
         elif status == _GONE:
             log.warning(
-                "target=%s job=%s phase=%s not told: the answer is 410, gone for good; take it out"
-                " of webhooks",
-                *(self.name, change.job_id, change.new),
+                "not told: the answer is 410, gone for good; take it out of webhooks",
+                extra=about(target=self.name, job=change.job_id, phase=change.new),
             )
         else:
             self._refused(change, status)
@@ -87,8 +87,9 @@ class Webhook:
         if min(age, now - self._refusing) < self._give_up_refused:
             raise Unavailable(f"{self.name} answers {status}, as if it were not meant")
         log.warning(
-            "target=%s job=%s phase=%s given up: refused with %d",
-            *(self.name, change.job_id, change.new, status),
+            "given up: refused with %d",
+            status,
+            extra=about(target=self.name, job=change.job_id, phase=change.new),
         )
 
     def _post(self, change: Change) -> tuple[int, float | None]:
