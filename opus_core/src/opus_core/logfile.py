@@ -38,9 +38,9 @@ class LogFile(logging.Handler):
 
     def __init__(self, path: Path) -> None:
         """Raises `OSError` if the file cannot be opened."""
-        super().__init__()
         self.path = path
         self._file = self._opened()
+        super().__init__()
         self._moved: float | None = None  # since when there is nothing of that name
         self._torn = False  # the last line is not whole
         self._lost = 0  # lines
