@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -72,10 +73,10 @@ def test_an_unexpected_error_is_500_with_an_id_that_is_in_the_log(
         answer = client.get(job)
     assert answer.status == 500
     assert "secret detail" not in answer.text
-    number = re.search(r"error ([0-9a-f]{8})", answer.text)[1]
-    (record,) = [one for one in caplog.records if number in one.getMessage()]
+    assert re.search(r"request ([0-9a-f]{16})", answer.text)[1] == answer.headers["x-request-id"]
+    (record,) = [one for one in caplog.records if one.exc_info]
+    assert record.facts["path"] == urlsplit(job).path
     assert "secret detail" in caplog.text
-    assert record.exc_info
 
 
 @pytest.mark.parametrize("accept", ["*/*", CHROME, "application/json"])
@@ -104,7 +105,7 @@ def test_503_says_when_to_try_again(site, client, monkeypatch, error, seconds):
 def test_a_fault_of_ours_that_has_a_sentence_keeps_it(site, client, monkeypatch):
     answer = client.get(failing(site, monkeypatch, OpusError("the file was changed")))
     assert answer.status == 500
-    assert answer.text.startswith("the file was changed (error ")
+    assert answer.text.startswith("the file was changed (request ")
 
 
 def test_an_unknown_address_is_404_and_a_wrong_method_405(client):

@@ -206,7 +206,7 @@ def _leftovers(site: Site, rows: dict[str, sqlite3.Row]) -> Iterator[str]:
         yield f"left in the data folder: {stray[:5]}"
 
 
-_NAMES = re.compile(r"[0-9a-f]{32}|[0-9a-f-]{36}|(?<![a-z])\d[\d./]*")
+_NAMES = re.compile(r"[0-9a-f]{32}|[0-9a-f]{16}|[0-9a-f-]{36}|(?<![a-z])\d[\d./]*")
 
 
 def _read_logs(site: Site, verdict: Verdict) -> None:

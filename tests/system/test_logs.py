@@ -317,7 +317,7 @@ def test_the_examples_of_the_page_find_what_they_say(tmp_path):
     for command in commands:
         own = command.replace("1f0c9d2e64a3b7580d1f2a3b4c5d6e7f", job_id)
         done = subprocess.run(
-            own, shell=True, cwd=folder, capture_output=True, text=True, check=False
+            ["bash", "-c", own], cwd=folder, capture_output=True, text=True, check=False
         )
         assert done.stderr == "", own
         said[command] = done.stdout

@@ -233,7 +233,7 @@ def test_a_damaged_description_hides_no_other_and_check_names_it(one, file, cont
         assert "/rest/bad" not in answer.text
     assert one.get("/capabilities").status == 200
     assert one.create("good")
-    assert "definition=bad left out of the list" in (one.folder / "data/opus.log").read_text()
+    assert "definition=bad: left out of the list" in (one.folder / "data/opus.log").read_text()
     done = one.opus("check", check=False)
     assert done.returncode == 1
     [finding] = [line for line in done.stdout.splitlines() if line.startswith("error")]

@@ -14,6 +14,7 @@ from opus_core.auth.tokens import SCOPES
 from opus_core.backends import RequestView, User
 from opus_core.errors import NotAuthenticated, Unavailable
 from opus_core.extensions import Extension
+from opus_core.facts import KEY
 from opus_core.testing.backend import Instances, MakeContext
 from opus_core.testing.extension_kit import (
     ExtensionKit,
@@ -171,7 +172,8 @@ class AuthenticateContract(ExtensionKit):
                 asked(extension, wrong or {})
             except NotAuthenticated as refusal:
                 said.append(refusal.sentence)
-        said += [record.getMessage() for record in caplog.records]
+        # As it was handed to the log, which would strike out some of it.
+        said += [f"{one.getMessage()} {getattr(one, KEY, '')}" for one in caplog.records]
         secrets = {
             part
             for headers in (known[0], wrong or {})
