@@ -82,7 +82,7 @@ class Text(Lines):
         self, record: logging.LogRecord, sentence: str, facts: Mapping[str, Fact], trace: str
     ) -> str:
         """The line in text."""
-        pairs = "".join(f" {_shown(name)}={_shown(value)}" for name, value in facts.items())
+        pairs = "".join(f" {_name(name)}={_shown(value)}" for name, value in facts.items())
         end = f" | {escaped(trace)}" if trace else ""
         return f"{_time(record)} {record.levelname} {record.name}{pairs}: {escaped(sentence)}{end}"
 
@@ -164,6 +164,11 @@ def _told(value: Fact) -> Fact:
     if isinstance(value, (bool, int)):
         return value
     return _cut(str(value))
+
+
+@lru_cache(maxsize=256)  # a program has some dozen
+def _name(name: str) -> str:
+    return _shown(name)
 
 
 def _shown(value: Fact) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from opus_core.config import Config
 from opus_core.errors import ConfigError
 from opus_core.lines import Json, Lines, Text
-from opus_core.logfile import LogFile
+from opus_core.logfile import LogFile, Writer
 
 REQUESTS: Final = "opus_core.requests"
 """The logger of the one line of each request."""
@@ -25,12 +26,12 @@ _PRIORITIES: Final = (
 )
 
 
-class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever stderr is
+class _Stderr(Writer):
     """Standard error; for systemd's journal each line begins with its priority, as in
     sd-daemon(3)."""
 
     def __init__(self) -> None:
-        super().__init__(sys.stderr)
+        super().__init__(REQUESTS)
         self._journal = _leads_to_journal()
 
     def format(self, record: logging.LogRecord) -> str:
@@ -40,6 +41,12 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever s
             return line
         number = next(number for level, number in _PRIORITIES if record.levelno >= level)
         return f"<{number}>{line}"
+
+    def write(self, lines: list[str]) -> None:
+        """Write them."""
+        with suppress(OSError, ValueError):  # closed, or its reader is gone: nobody can be told
+            sys.stderr.write("\n".join((*lines, "")))
+            sys.stderr.flush()
 
 
 def set_up(config: Config) -> None:
@@ -72,7 +79,7 @@ def set_up_under_wsgi(config: Config) -> None:
 def _file(path: Path) -> LogFile:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return LogFile(path)
+        return LogFile(path, REQUESTS)
     except OSError as error:
         raise ConfigError(
             f"the log {path} cannot be written: {error.strerror}; let log_file name another one"
