@@ -25,6 +25,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -47,7 +48,7 @@ class Writer(logging.Handler):
     def __init__(self, patient: str = "") -> None:
         super().__init__()
         self._patient = patient
-        self._waiting: list[str] = []
+        self._waiting: deque[str] = deque()
         self._waits = threading.Event()  # that there are any
         self._thread: threading.Thread | None = None
         self._process = os.getpid()
@@ -56,27 +57,34 @@ class Writer(logging.Handler):
         """Write these, each with a line break behind it. May raise nothing."""
         raise NotImplementedError
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one line, now or soon."""
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write one line, now or soon. The lock of all handlers is taken for writing alone, or
+        threads that answer requests would stand in line for each other's lines."""
+        if not self.filter(record):
+            return False
         try:
             line = self.format(record)
         except Exception:
             self.handleError(record)
-            return
-        if os.getpid() != self._process:  # forked: what waited is the other one's
-            self._process, self._waiting = os.getpid(), []
+            return True
+        if os.getpid() != self._process:  # forked: what waits is the other one's, and its thread
+            self._process, self._waiting, self._waits = os.getpid(), deque(), threading.Event()
         self._waiting.append(line)
         if record.name != self._patient or len(self._waiting) >= _TOGETHER:
-            self._write()
-        elif len(self._waiting) == 1:
+            self.flush()
+        elif not self._waits.is_set():
             self._begin()
+        return True
 
     def flush(self) -> None:
         """Write what waits."""
         self.acquire()
         try:
-            if self._waiting and os.getpid() == self._process:
-                self._write()
+            lines: list[str] = []
+            while self._waiting and os.getpid() == self._process:
+                lines.append(self._waiting.popleft())
+            if lines:
+                self.write(lines)
         finally:
             self.release()
 
@@ -85,15 +93,15 @@ class Writer(logging.Handler):
         self.flush()
         super().close()
 
-    def _write(self) -> None:
-        lines, self._waiting = self._waiting, []
-        self.write(lines)
-
     def _begin(self) -> None:
-        self._waits.set()
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, name="opus-log", daemon=True)
-            self._thread.start()
+        self.acquire()
+        try:
+            self._waits.set()
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="opus-log", daemon=True)
+                self._thread.start()
+        finally:
+            self.release()
 
     def _run(self) -> None:
         while self._waits.wait():
