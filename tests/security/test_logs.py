@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-
-import pytest
 
 from attacked import attacked_site
 from opus_core.datadir import open_data_dir
 from security.accounts import Users
 from servers import LEDGER_SCRIPT, LEDGER_WADL, OVER, Site, eventually
 
+CARELESS = Path(__file__).with_name("careless.py")
 UNSTRUCK = Path(__file__).with_name("unstruck.py")
 PASSWORD = "four lame horses sing"
 WRONG = "five lame horses sing"
-FORM = "application/x-www-form-urlencoded"
 FILE = '<param style="query" name="table" type="file"/>'
 WADL = LEDGER_WADL.replace(
     'required="true"/>', f'required="false" default="/dev/null"/>\n{FILE}', 1
@@ -116,13 +117,12 @@ def wrote(site: Site) -> dict[str, str]:
     return {one.name: one.read_text(errors="replace") for one in files}
 
 
-@pytest.mark.parametrize("program", [None, UNSTRUCK], ids=["as it is", "nothing struck out"])
-@pytest.mark.parametrize("form", ["text", "json"])
-def test_no_secret_is_in_what_a_server_writes(program, form):
-    """Nothing struck out: the log is not even handed a secret."""
+@contextmanager
+def served(form: str, program: Path) -> Iterator[Users]:
+    """A server that writes all that it can, with a user."""
     with attacked_site() as site:
         site.configure(
-            f'log_level = "debug"\nlog_format = "{form}"\ndebug = true',
+            f'log_level = "debug"\nlog_format = "{form}"\nlog_requests = true\ndebug = true',
             auth="anonymous = true\npasswords = true",
             jobs='fetch_hosts = ["127.0.0.9"]',
         )
@@ -131,20 +131,46 @@ def test_no_secret_is_in_what_a_server_writes(program, form):
         users.add("ann")
         site.opus("user", "password", "ann", input=f"{PASSWORD}\n")
         site.serve(program=program)
-        said = doings(site, users)
-        half_a_request(site, users.tokens["ann"])
-        if program is None:  # what a user has given as the address of an input
-            said["signature"] = "hunter2sig"
-            said["password of an address"] = "hunter2pass"
-            url = "http://eve:hunter2pass@127.0.0.9/t.csv?signature=hunter2sig"
-            users.ask("ann", "POST", "/rest/ledger", {"table": url, "PHASE": "RUN"})
-            eventually(lambda: "an input could not be fetched" in wrote(site)["opus.log"])
+        yield users
+
+
+def check(site: Site, said: dict[str, str]) -> None:
+    for name, text in wrote(site).items():
+        flat = text.replace("+", " ").replace("%20", " ")
+        assert [what for what, secret in said.items() if secret in text or secret in flat] == [], (
+            name
+        )
+
+
+def test_the_log_is_not_even_handed_a_secret():
+    """This one strikes out nothing."""
+    with served("text", UNSTRUCK) as users:
+        said = doings(users.site, users)
+        half_a_request(users.site, users.tokens["ann"])
+        broken(users.site, users)
+        users.site.stop()
+        check(users.site, said)
+        assert "status=503" in wrote(users.site)["opus.log"]
+
+
+def test_a_secret_that_it_is_handed_all_the_same_is_struck_out():
+    with served("json", CARELESS) as users:
+        site, said = users.site, doings(users.site, users)
+        said["credentials of others"] = "hunter2Careless99"
+        for scheme in ("Bearer", "bearer", "Basic"):
+            headers = {"Authorization": f"{scheme} hunter2Careless99", "Accept": "application/json"}
+            answer = site.get("/rest/ledger", headers=headers)
+            assert answer.status == 500
+            assert answer.headers["X-Request-ID"] in answer.text
+        said["signature of an input"] = "hunter2sig"
+        said["password of an input"] = "hunter2pass"
+        url = "http://eve:hunter2pass@127.0.0.9/t.csv?signature=hunter2sig"
+        users.ask("ann", "POST", "/rest/ledger", {"table": url, "PHASE": "RUN"})
         broken(site, users)
         site.stop()
-        found = wrote(site)
-        assert "Traceback" in found["opus.log"], "nothing has broken"
-        for name, text in found.items():
-            # A password in JSON, in a form or in an address is another text.
-            flat = text.replace("+", " ").replace("%20", " ")
-            told = [what for what, secret in said.items() if secret in text or secret in flat]
-            assert told == [], name
+        check(site, said)
+        lines = [json.loads(one) for one in wrote(site)["opus.log"].splitlines()]
+        traces = [one for one in lines if "trace" in one]
+        assert [one["path"] for one in traces] == ["/rest/ledger"] * 3
+        assert all("is known by" in one["trace"] and "***" in one["trace"] for one in traces)
+        assert all(one["request"] for one in lines if one["logger"] == "careless")

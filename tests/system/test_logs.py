@@ -25,6 +25,7 @@ WRITER = Path(__file__).with_name("rotating.py")
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "admin" / "logs.md"
 LOGROTATE = shutil.which("logrotate", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 JQ = shutil.which("jq")
+JSON = 'log_format = "json"\nlog_requests = true'
 
 
 def program(found: str | None, name: str) -> str:
@@ -202,7 +203,7 @@ def json_of(one) -> list[dict]:
 
 def test_web_server_and_supervisor_share_a_log_that_is_rotated_under_load(tmp_path):
     with site(tmp_path / "site") as one:
-        one.configure('log_format = "json"', supervisor="embedded = false\nlease_seconds = 3")
+        one.configure(JSON, supervisor="embedded = false\nlease_seconds = 3")
         describe_ledger(one)
         one.serve()
         one.start("supervise")
@@ -250,7 +251,7 @@ def sentences(lines: list[dict], job: str) -> list[tuple[str, str | None]]:
 
 def test_the_lines_of_a_job_tell_its_life(tmp_path):
     with site(tmp_path / "site") as one:
-        one.configure('log_format = "json"')
+        one.configure(JSON)
         describe_ledger(one)
         process = one.serve()
         ledger = {"ledger": str(tmp_path / "ran")}
@@ -305,7 +306,7 @@ def _folder(one, job: str) -> Path:
 def test_the_examples_of_the_page_find_what_they_say(tmp_path):
     program(JQ, "jq")
     with site(tmp_path / "site") as one:
-        one.configure('log_format = "json"')
+        one.configure(JSON)
         describe_ledger(one)
         one.serve()
         job = one.create("ledger", {"ledger": str(tmp_path / "ran"), "code": "3"})
@@ -332,7 +333,7 @@ def test_the_examples_of_the_page_find_what_they_say(tmp_path):
 
 def test_standard_error_that_is_the_journal_has_priorities(tmp_path):
     with site(tmp_path / "site") as one:
-        text = one.config.read_text().replace('log_file = "opus.log"\n', "")
+        text = one.config.read_text().replace('log_file = "opus.log"', "log_requests = true")
         one.config.write_text(text)
         err = one.folder / "stderr.log"
         err.touch()

@@ -72,7 +72,11 @@ class Config:
         "What the log has: this, and what is worse; absent: info, and under WSGI without log_file "
         "warning, since the log is the web server's then.",
     )
-    log_requests: bool = option(True, "Whether the log has a line for each request, at info.")
+    log_requests: bool = option(
+        False,
+        "Whether the log has a line for each request; without, for those alone that the server has "
+        "failed to answer.",
+    )
 
     server: Server = field(default_factory=Server)
     supervisor: Supervisor = field(default_factory=Supervisor)

@@ -9,6 +9,7 @@ they belong to. Facts that are None are left out.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -43,6 +44,24 @@ def add(**facts: Fact) -> None:
     standing = _standing.get()
     if standing is not None:
         standing.update(facts)
+
+
+class Settled(dict[str, Fact]):
+    """All facts of a line: none that stands is to be added."""
+
+
+def settle(record: logging.LogRecord) -> Settled:
+    """All facts of a line: its own, then those that stand in this thread, where it is written."""
+    own = getattr(record, KEY, None)
+    if isinstance(own, Settled):
+        return own
+    facts = Settled()
+    if isinstance(own, Mapping):
+        facts.update((name, value) for name, value in own.items() if value is not None)
+    for name, value in standing().items():
+        if value is not None:
+            facts.setdefault(name, value)
+    return facts
 
 
 def standing() -> Mapping[str, Fact]:

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from opus_core.facts import KEY, Fact, standing
+from opus_core.facts import Fact, settle
 
 STRUCK: Final = "***"
 
@@ -61,7 +61,7 @@ class Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a line break at its end."""
         trace = self._trace(record)
-        return strike(self.line(record, _sentence(record), _facts(record), trace))
+        return strike(self.line(record, _sentence(record), settle(record), trace))
 
     def line(
         self, record: logging.LogRecord, sentence: str, facts: Mapping[str, Fact], trace: str
@@ -146,16 +146,6 @@ def _sentence(record: logging.LogRecord) -> str:
     except Exception as error:  # of a plugin, say: the line is not lost for it
         text = f"{record.msg} (its values do not fit: {type(error).__name__})"
     return text if len(text) <= _LONGEST_SENTENCE else f"{text[:_LONGEST_SENTENCE]}..."
-
-
-def _facts(record: logging.LogRecord) -> dict[str, Fact]:
-    """Those of the line, then those that stand."""
-    own = getattr(record, KEY, None)
-    facts = {name: value for name, value in own.items() if value is not None} if own else {}
-    for name, value in standing().items():
-        if value is not None:
-            facts.setdefault(name, value)
-    return facts
 
 
 def _told(value: Fact) -> Fact:

@@ -30,7 +30,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from opus_core.facts import about
+from opus_core.facts import KEY, about, settle
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Writer(logging.Handler):
     def __init__(self, patient: str = "") -> None:
         super().__init__()
         self._patient = patient
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[logging.LogRecord] = deque()
         self._waits = threading.Event()  # that there are any
         self._thread: threading.Thread | None = None
         self._process = os.getpid()
@@ -58,18 +58,14 @@ class Writer(logging.Handler):
         raise NotImplementedError
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Write one line, now or soon. The lock of all handlers is taken for writing alone, or
-        threads that answer requests would stand in line for each other's lines."""
+        """Write one line, now or soon. Threads that answer requests take no lock, or they would
+        stand in line for each other's lines; these are made, too, when they are written."""
         if not self.filter(record):
             return False
-        try:
-            line = self.format(record)
-        except Exception:
-            self.handleError(record)
-            return True
+        record.__dict__[KEY] = settle(record)  # in the thread that it is about
         if os.getpid() != self._process:  # forked: what waits is the other one's, and its thread
             self._process, self._waiting, self._waits = os.getpid(), deque(), threading.Event()
-        self._waiting.append(line)
+        self._waiting.append(record)
         if record.name != self._patient or len(self._waiting) >= _TOGETHER:
             self.flush()
         elif not self._waits.is_set():
@@ -82,7 +78,11 @@ class Writer(logging.Handler):
         try:
             lines: list[str] = []
             while self._waiting and os.getpid() == self._process:
-                lines.append(self._waiting.popleft())
+                record = self._waiting.popleft()
+                try:
+                    lines.append(self.format(record))
+                except Exception:
+                    self.handleError(record)
             if lines:
                 self.write(lines)
         finally:

@@ -61,9 +61,7 @@ def set_up(config: Config) -> None:
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(config.level.upper())
-    logging.getLogger(REQUESTS).setLevel(
-        logging.NOTSET if config.log_requests else logging.CRITICAL
-    )
+    logging.getLogger(REQUESTS).setLevel(logging.NOTSET if config.log_requests else logging.WARNING)
     # waitress tells of every full queue, alembic of every look at the schema.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)

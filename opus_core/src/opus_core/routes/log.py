@@ -5,7 +5,7 @@ The id is what a trusted proxy calls the request (`opus_core.forwarded`), or els
 the environ it stands where that proxy's would, so that plugins find it in the usual place.
 
 The line has the path without its query: there tickets and other secrets are. What programs ask all
-the time, and get, has its line at the level debug.
+the time, and get, has its line at the level debug; what the server has failed to do, at warning.
 """
 
 from __future__ import annotations
@@ -93,8 +93,11 @@ class Answered:
 
     def end(self, size: int | None, **more: Fact) -> None:
         """Write the line."""
-        incessant = self._status == "200" and self._environ.get("PATH_INFO") in _INCESSANT
-        level = logging.DEBUG if incessant else logging.INFO
+        level = logging.INFO
+        if self._status >= "500":
+            level = logging.WARNING
+        elif self._status == "200" and self._environ.get("PATH_INFO") in _INCESSANT:
+            level = logging.DEBUG
         if log.isEnabledFor(level):
             facts: dict[str, Fact] = {
                 "method": str(self._environ.get("REQUEST_METHOD", ""))[:20],
