@@ -36,13 +36,13 @@ _SECRET: Final = re.compile(
       (?P<token> opus_[0-9a-z]{12}_ ) [A-Za-z0-9_-]{8,}
     | (?P<link> /signin/ ) [^\s/?"]+
     | \b [0-9]{9,12} \. [0-9a-f]{64} \b
-    | (?P<scheme> \b (?:[Bb]earer|[Bb]asic) [ ]+ ) (?=[^\s"]*[A-Z0-9=]) [A-Za-z0-9._~+/=-]{8,}
-    | (?P<cookie> \b (?:__Host-)?opus (?: = | \\u003d ) ) [A-Za-z0-9_-]{43}
+    | (?P<scheme> \b (?:[Bb]earer|[Bb]asic|[Nn]egotiate) [ ]+ )
+      (?=[^\s"]*[A-Z0-9=]) [A-Za-z0-9._~+/=-]{8,}
+    | (?P<cookie> \b (?:__Host-)?opus= ) [A-Za-z0-9_-]{43}
     | (?P<query> \b https?:// [^\s?"'#]+ \? ) [^\s"'#)]+
     | (?P<address> [a-z]:// ) [^\s/@"]+ (?=@)
-    | (?P<named> \b (?i:password|passwd|token|ticket|secret|csrf)
-        (?: = | \\u003d | \\?['"][ ]?:[ ]? ) )
-      (?: \\?"[^"]*" | '[^']*' | [^\s"'&;,)]+ )
+    | (?P<named> \b (?i:password|passwd|token|ticket|secret|csrf) (?: = | ['"][ ]?:[ ]? ) )
+      (?: "[^"]*" | '[^']*' | [^\s"'&;,)]+ )
     """,
     re.VERBOSE,
 )
@@ -50,8 +50,9 @@ _SECRET: Final = re.compile(
 # Looking for these takes a tenth of the time, and most lines have none.
 _SIGNS: Final = (
     *("password", "passwd", "token", "ticket", "secret", "csrf"),
-    *("opus=", "opus\\u003d", "/signin/", "earer ", "asic ", "://"),
+    *("opus=", "/signin/", "earer ", "asic ", "egotiate ", "://"),
 )
+_SECRETS: Final = frozenset(_SIGNS[:6])  # as names of facts
 _BARE: Final = (re.compile("opus_[0-9a-z]{12}_"), re.compile(r"\.[0-9a-f]{64}"))
 
 
@@ -60,8 +61,7 @@ class Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a line break at its end."""
-        trace = self._trace(record)
-        return strike(self.line(record, _sentence(record), settle(record), trace))
+        return self.line(record, *_cleaned(_sentence(record), settle(record), self._trace(record)))
 
     def line(
         self, record: logging.LogRecord, sentence: str, facts: Mapping[str, Fact], trace: str
@@ -120,10 +120,26 @@ def strike(text: str) -> str:
     """The text without what has the form of a secret: tokens, tickets, sign-in links, passwords in
     addresses and the queries of those, credentials as headers have them. What leads to it stays,
     such as the public part of a token."""
+    return _SECRET.sub(_struck, text) if _is_suspicious(text) else text
+
+
+def _is_suspicious(text: str) -> bool:
     small = text.lower()
-    if any(map(small.__contains__, _SIGNS)) or any(one.search(text) for one in _BARE):
-        return _SECRET.sub(_struck, text)
-    return text
+    return any(map(small.__contains__, _SIGNS)) or any(one.search(text) for one in _BARE)
+
+
+def _cleaned(
+    sentence: str, facts: Mapping[str, Fact], trace: str
+) -> tuple[str, Mapping[str, Fact], str]:
+    """All that a line is made of, struck; most often at one look."""
+    texts = [value for value in facts.values() if isinstance(value, str)]
+    if _SECRETS.isdisjoint(facts) and not _is_suspicious("\n".join((sentence, *texts, trace))):
+        return sentence, facts, trace
+    clean = {
+        name: STRUCK if name in _SECRETS else strike(value) if isinstance(value, str) else value
+        for name, value in facts.items()
+    }
+    return strike(sentence), clean, strike(trace)
 
 
 def _struck(found: re.Match[str]) -> str:
