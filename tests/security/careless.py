@@ -18,7 +18,8 @@ def opus_authenticate(request: RequestView) -> User | None:
     shown = request.headers.get("authorization", "")
     log.warning("asked with %s", dict(request.headers))
     if "careless" in shown.lower():
-        raise RuntimeError(f"nobody\nis known by {shown} at https://eve:{shown[7:]}@example.org/")
+        secret = shown.partition(" ")[2]
+        raise RuntimeError(f"nobody\nis known by {shown} at https://eve:{secret}@example.org/")
     return None
 
 

@@ -36,7 +36,7 @@ _SECRET: Final = re.compile(
       (?P<token> opus_[0-9a-z]{12}_ ) [A-Za-z0-9_-]{8,}
     | (?P<link> /signin/ ) [^\s/?"]+
     | \b [0-9]{9,12} \. [0-9a-f]{64} \b
-    | (?P<scheme> \b (?:[Bb]earer|[Bb]asic|[Nn]egotiate) [ ]+ )
+    | (?P<scheme> \b (?i:bearer|basic|negotiate) [ ]+ )
       (?=[^\s"]*[A-Z0-9=]) [A-Za-z0-9._~+/=-]{8,}
     | (?P<cookie> \b (?:__Host-)?opus= ) [A-Za-z0-9_-]{43}
     | (?P<query> \b https?:// [^\s?"'#]+ \? ) [^\s"'#)]+

@@ -75,9 +75,9 @@ class Answered:
 
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:  # noqa: ANN401
             self._status = status[:3]
-            self._length = next(
-                (int(value) for name, value in headers if name == "Content-Length"), None
-            )
+            sizes = (value for name, value in headers if name.lower() == "content-length")
+            size = next(sizes, "")
+            self._length = int(size) if size.isdecimal() else None
             return start_response(status, [*headers, (HEADER, self._id)], *error)
 
         with during(**self._facts) as self._facts:
