@@ -14,13 +14,20 @@ _ROUNDS = 3
 
 def figures(quick: bool) -> Iterator[Figure]:
     """In turns, since machines drift, and ratios of what was measured in one turn."""
-    with new_site() as site, site.serve(), hello() as bare:
+    with (
+        new_site() as site,
+        new_site(top="log_requests = true") as talkative,
+        site.serve(),
+        talkative.serve(),
+        hello() as bare,
+    ):
         job = site.create(text="a")
         ann = {"Authorization": f"Bearer {site.new_user('ann')}"}
         hers = ask(post(site.job_list(), {"text": "a"}, headers=ann)).headers["Location"]
         plans = {
             "hello": get(bare),
             "phase": get(f"{job}/phase"),
+            "phase, logged": get(f"{talkative.create(text='a')}/phase"),
             "job": get(job),
             "create": post(site.job_list(), {"text": "hello"}),
             "phase, token": get(f"{hers}/phase", headers=ann),
@@ -41,8 +48,12 @@ def figures(quick: bool) -> Iterator[Figure]:
         )
         for name in plans
     }
+    logged = statistics.median(
+        mine / theirs for mine, theirs in zip(rates["phase, logged"], rates["phase"], strict=True)
+    )
     yield Figure("bare bottle", statistics.median(rates["hello"]), "/s")
     yield Figure("GET phase / hello", ratio["phase"], "x", floor=0.33)
+    yield Figure("GET phase with log_requests / without", logged, "x", floor=0.8)
     yield Figure("GET job / hello", ratio["job"], "x", floor=0.22)
     yield Figure("creation / hello", ratio["create"], "x", floor=0.15)
     yield Figure("GET phase with a token / hello", ratio["phase, token"], "x", floor=0.28)

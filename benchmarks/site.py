@@ -67,8 +67,9 @@ def hello() -> Iterator[str]:
 class Site:
     """An OPUS with the job descriptions of this folder. Anonymous, with its log in a file."""
 
-    def __init__(self, folder: Path, **tables: str) -> None:
+    def __init__(self, folder: Path, *, top: str = "", **tables: str) -> None:
         self.folder = folder
+        self._top = top
         self._tables = {
             "manager": 'use = "local"\nmax_jobs = 8',
             "auth": "anonymous = true\nanonymous_list = true",
@@ -117,7 +118,8 @@ class Site:
         parts["server"] = f"port = {port}\n{parts.get('server', '')}"
         body = "\n".join(f"[{table}]\n{text}" for table, text in parts.items())
         config = self.folder / name
-        config.write_text(f'data_dir = "data"\nlog_file = "{config.stem}.log"\n{body}\n')
+        top = f'data_dir = "data"\nlog_file = "{config.stem}.log"\n{self._top}'
+        config.write_text(f"{top}\n{body}\n")
         return config
 
     def _command(self, *words: str, config: Path | None = None) -> list[str]:
@@ -134,7 +136,8 @@ class Site:
 
 
 @contextmanager
-def new_site(**tables: str) -> Iterator[Site]:
-    """A site in a temporary folder. `tables` are added to its configuration."""
+def new_site(*, top: str = "", **tables: str) -> Iterator[Site]:
+    """A site in a temporary folder. `tables` are added to its configuration, and `top` is what
+    stands before all tables."""
     with tempfile.TemporaryDirectory(prefix=f"opus-bench-{os.getpid()}-") as folder:
-        yield Site(Path(folder), **tables)
+        yield Site(Path(folder), top=top, **tables)
