@@ -14,7 +14,7 @@ from opus_core.errors import ConfigError
 from opus_core.lines import Json, Lines, Text
 from opus_core.logfile import LogFile, Writer
 
-REQUESTS: Final = "opus_core.requests"
+REQUESTS: Final = "opus_core.routes.log"
 """The logger of the one line of each request."""
 
 _PRIORITIES: Final = (
