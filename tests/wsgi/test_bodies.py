@@ -235,7 +235,7 @@ def test_half_a_body_makes_no_job_and_leaves_nothing(one, rest):
     # Apache's own word to a client that has gone is 500, whatever the application says.
     refused = (b"400", b"413", b"500") if b"Apache" in answer else (b"400", b"413")
     assert not answer or answer.split()[1] in refused, answer[:300]
-    assert b"the log has it as error" not in answer
+    assert b"the log has it as request" not in answer
     eventually(lambda: jobs_and_files(one) == before)
     assert "Traceback" not in (one.folder / "data" / "opus.log").read_text()
 
