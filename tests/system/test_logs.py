@@ -267,6 +267,8 @@ def test_the_lines_of_a_job_tell_its_life(tmp_path):
         aborted = one.post(f"{long}/phase", {"PHASE": "ABORT"})
         assert one.wait(long) == "ABORTED"
         one.request("DELETE", failed)
+        unwanted = one.create("ledger", ledger, run=False)
+        one.post(f"{unwanted}/phase", {"PHASE": "ABORT"})
         past = one.create("ledger", {**ledger, "DESTRUCTION": "2000-01-01"}, run=False)
         eventually(lambda: [] == [j for j in (failed, past) if _folder(one, j).exists()])
         eventually(lambda: sentences(json_of(one), past)[-1][0] == "removed")
@@ -282,6 +284,11 @@ def test_the_lines_of_a_job_tell_its_life(tmp_path):
         ("deleted", "ERROR"),
         ("removed", None),
     ]
+    assert sentences(lines, unwanted) == [
+        ("created", "PENDING"),
+        ("is to be aborted", "ABORTED"),
+        ("is over", "ABORTED"),
+    ]
     assert [one for one, _ in sentences(lines, past)] == [
         "created",
         "destroyed, since its time has come",
@@ -294,7 +301,7 @@ def test_the_lines_of_a_job_tell_its_life(tmp_path):
     end = ends[failed.rpartition("/")[2]]
     assert (end["exit_code"], end["reason"]) == (3, "the script ended with exit code 3")
     assert ends[long.rpartition("/")[2]]["phase"] == "ABORTED"
-    [wish] = [one for one in lines if one["message"] == "is to be aborted"]
+    wish = next(one for one in lines if one["message"] == "is to be aborted")
     assert wish["request"] == aborted.headers["X-Request-ID"]
     assert len([one for one in lines if one["message"] == "serving"]) == 2
 

@@ -465,6 +465,8 @@ class JobService:
             except Conflict:
                 continue
             log.info(said, extra=about(job=saved.id, phase=saved.phase))
+            if saved.phase.over and not job.phase.over:
+                log.info("is over", extra=about(job=saved.id, phase=saved.phase))
             self._changed(saved)
             if self._audit is not None and self._policy.for_another(user, saved):
                 more = f"of {saved.owner}"

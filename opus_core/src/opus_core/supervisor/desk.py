@@ -19,7 +19,7 @@ from opus_core.datadir import DataDir
 from opus_core.definition import JobDefinition
 from opus_core.definitions import Catalogue
 from opus_core.errors import Conflict, UnknownJob
-from opus_core.facts import Fact, about
+from opus_core.facts import about
 from opus_core.fetching import Fetch
 from opus_core.folder import Folders
 from opus_core.job import DefinitionRef, Job, Phase
@@ -35,21 +35,21 @@ _TRIES = 50
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
 
 
-def how(exit_: Exit | None) -> dict[str, Fact]:
-    """How a script ended, as facts of the log."""
-    return {} if exit_ is None else {"exit_code": exit_.code, "signal": exit_.signal}
-
-
-def _log_phase(job: Job) -> None:
+def _log_phase(job: Job, exit_: Exit | None) -> None:
+    if not job.phase.over:
+        facts = about(job=job.id, phase=job.phase, work=job.work)
+        log.info("has come to a new phase", extra=facts)
+        return
     ran = job.ended - job.started if job.ended and job.started else None
     facts = about(
         job=job.id,
         phase=job.phase,
-        work=job.work,
         seconds=None if ran is None else ran.total_seconds(),
+        exit_code=None if exit_ is None else exit_.code,
+        signal=None if exit_ is None else exit_.signal,
         reason=None if job.error is None else job.error.message,
     )
-    log.info("is over" if job.phase.over else "has come to a new phase", extra=facts)
+    log.info("is over", extra=facts)
 
 
 def pause(attempts: int, first: float = _FIRST_PAUSE) -> float:
@@ -102,14 +102,15 @@ class Desk:
         rule: Callable[[Job], Job],
         *,
         due: float | Callable[[Job], float | None] | None,
+        exit_: Exit | None = None,
     ) -> Job:
         """Apply a rule to a job and save it, reading it again whenever somebody was faster.
 
         Saved even if nothing changed, so that `due` counts: what is not saved is listed again at
         once. Whoever was faster may want something that this rule does not know of, so the job is
         then due at once, too. A change that skips phases is saved step by step, for whoever
-        follows the journal. Raises `NotActing` if another supervisor has a newer lease,
-        `UnknownJob` if it is gone.
+        follows the journal. `exit_` is how its script ended, for the log. Raises `NotActing` if
+        another supervisor has a newer lease, `UnknownJob` if it is gone.
         """
         given = job
         for _ in range(_TRIES):
@@ -134,7 +135,7 @@ class Desk:
                 continue
             for before, now in pairwise((*passed, saved)):
                 if now.phase is not before.phase:
-                    _log_phase(now)
+                    _log_phase(now, exit_)
             self.changed(saved.id)
             return saved
         raise Conflict(f"job {job.id} is being changed by others all the time")

@@ -10,9 +10,9 @@ from opus_core import lifecycle
 from opus_core.backends import Links, Task
 from opus_core.definition import JobDefinition
 from opus_core.errors import NotFound, OpusError, PluginError, ResultsLost, Unavailable
-from opus_core.facts import about, during
+from opus_core.facts import about
 from opus_core.job import Job, Phase, Result, Work
-from opus_core.supervisor.desk import Desk, how, pause
+from opus_core.supervisor.desk import Desk, pause
 from opus_core.supervisor.submit import ref_of
 
 log = logging.getLogger(__name__)
@@ -100,8 +100,7 @@ class Fetcher:
 
         if rule(job) == job:
             return job
-        with during(**how(links.exit)):
-            return desk.change(job, rule, due=0.0)
+        return desk.change(job, rule, due=0.0, exit_=links.exit)
 
     def _definition(self, job: Job) -> tuple[JobDefinition | None, str]:
         """What says which results there are; or why nobody can say that any more."""

@@ -12,9 +12,9 @@ from opus_core import job as jobs
 from opus_core import lifecycle
 from opus_core.backends import Exit, Kind, Links, Ref, Status, Task
 from opus_core.errors import BackendUnavailable, NotAllowed
-from opus_core.facts import about, during
+from opus_core.facts import about
 from opus_core.job import Job, Mark, Phase, Work
-from opus_core.supervisor.desk import Desk, how
+from opus_core.supervisor.desk import Desk
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +86,7 @@ class Judge:
 
         saved = job
         if due or rule(job) != job:
-            with during(**how(links.exit)):
-                saved = desk.change(job, rule, due=self._due)
+            saved = desk.change(job, rule, due=self._due, exit_=links.exit)
         waiting = _waiting(saved, status)
         if waiting is not None and waiting != job.job_info.get("waiting", ""):
             desk.storage.note(job.id, {"waiting": waiting})
