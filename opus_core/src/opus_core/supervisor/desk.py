@@ -36,7 +36,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
 
 
 def _log_phase(job: Job, exit_: Exit | None) -> None:
-    if not job.phase.over:
+    if not job.phase.over or job.phase is Phase.ARCHIVED:
         facts = about(job=job.id, phase=job.phase, work=job.work)
         log.info("has come to a new phase", extra=facts)
         return
