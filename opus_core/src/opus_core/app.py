@@ -360,7 +360,7 @@ def _job_folders(config: Config, storage: Storage) -> Folders:
         root.mkdir(parents=True, exist_ok=True)
         if not known:
             folders.mark()
-            storage.append(_ROOTS, {}, key=str(root))
+            note_jobs_folder(config, storage)
         with noticing_full(root), tempfile.TemporaryFile(dir=root):
             pass
     except StorageFull as error:
@@ -372,6 +372,29 @@ def _job_folders(config: Config, storage: Storage) -> Folders:
             f"the job folders cannot be kept in {root}: {error.strerror}; see [jobs] folder"
         ) from error
     return folders
+
+
+def note_jobs_folder(config: Config, storage: Storage) -> None:
+    """Write down which folder it is that jobs lie in, and of which data folder."""
+    root = config.jobs_folder
+    inodes = {"root": root.stat().st_ino, "data_dir": config.data_dir.stat().st_ino}
+    storage.append(_ROOTS, inodes, key=str(root))
+
+
+def check_copied_jobs_folder(config: Config, storage: Storage) -> None:
+    """Raise `ConfigError` if the folder of jobs of a copied installation is still the original's:
+    the copy would remove what it knows nothing of. Inodes tell it: those of a copy are others,
+    and they are the same on all hosts that share a file system."""
+    root = config.jobs_folder
+    if not root.exists():
+        return
+    jobs, own = root.stat().st_ino, config.data_dir.stat().st_ino
+    noted = [record.data for record in storage.records(_ROOTS)]
+    if any(one.get("root") == jobs and one.get("data_dir") != own for one in noted):
+        raise ConfigError(
+            f"[jobs] folder {root} is that of the original, whose jobs would be removed from it;"
+            " name the copy's own in opus.toml"
+        )
 
 
 def open_catalogue(config: Config) -> Catalogue:

@@ -789,6 +789,14 @@ class Manager(Backend):
         Idempotent; only called when nothing of it can run any more. Raises `BackendUnavailable`.
         """
 
+    def disown(self) -> None:
+        """Forget all submissions that are known here, and touch none of them: all of this was
+        copied from another installation, which goes on with them.
+
+        Called by `opus init --new-instance`, while no supervisor acts. This one has nothing to do:
+        a scheduler's own records are not copied. Raises `BackendUnavailable`.
+        """
+
     @classmethod
     def run_options(cls, options: Any) -> tuple[ParameterDescription, ...]:  # noqa: ANN401
         """What a user may set for a run (memory, partition, ...), within the admin's limits.

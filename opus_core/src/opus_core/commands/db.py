@@ -1,31 +1,38 @@
-"""`opus db copy`: move a site from one storage to another."""
+"""`opus db`: move a site from one storage to another, back its storage up, and restore it."""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
 import os
+import shutil
 import socket
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from opus_core import disk
 from opus_core.app import opened_storage
 from opus_core.backends import SUPERVISOR, JobQuery, Storage
-from opus_core.config import load
-from opus_core.errors import ConfigError
+from opus_core.config import Config, Selection, load
+from opus_core.errors import BadRequest, ConfigError
 from opus_core.job import Phase
 from opus_core.render import xml
 from opus_core.render.urls import Urls
 
 _HELD: Final = 5.0  # [s]
+_MAGIC: Final = b"SQLite format 3\0"  # what a file of SQLite begins with
 _TOLD: Final = {"jobs": "jobs", "journal": "entries of the journal", "accounts": "users"}
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the parser."""
-    parser = subparsers.add_parser("db", help="copy all that a site keeps into another storage")
+    parser = subparsers.add_parser(
+        "db", help="copy all that a site keeps into another storage, or into a file and back"
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     copy = actions.add_parser(
         "copy",
@@ -37,6 +44,23 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     copy.add_argument("source", type=Path, metavar="FROM", help="an opus.toml")
     copy.add_argument("target", type=Path, metavar="TO", help="another one, with another [storage]")
     copy.set_defaults(run=run_copy)
+    backup = actions.add_parser(
+        "backup",
+        help="copy the storage into a file, also while the site is up",
+        description="Copies all of the storage, as it is at one moment, into a file of SQLite,"
+        " whatever the storage is. Servers and supervisors may be at work. Back the data folder up"
+        " afterwards, not before.",
+    )
+    backup.add_argument("file", type=Path, metavar="FILE", help="where; on a disk of this machine")
+    backup.set_defaults(run=run_backup)
+    restore = actions.add_parser(
+        "restore",
+        help="fill an empty storage from such a file",
+        description="Fills the storage that the configuration names, which has to be empty, from a"
+        " file that `opus db backup` has made, and which stays as it is.",
+    )
+    restore.add_argument("file", type=Path, metavar="FILE", help="what `opus db backup` has made")
+    restore.set_defaults(run=run_restore)
 
 
 def run_copy(args: argparse.Namespace) -> int:
@@ -62,6 +86,66 @@ def run_copy(args: argparse.Namespace) -> int:
     print(f"copied: {_counted(copied)}")
     print(f"every job is the same there: {_shown(after)}")
     return 0
+
+
+def run_backup(args: argparse.Namespace) -> int:
+    """Copy into a new file, which is there whole or not at all."""
+    config, file = load(args.config), args.file.absolute()
+    if file.exists():
+        raise BadRequest(f"{file} is there already; name another file")
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix=".opus-backup-", dir=file.parent) as folder,
+            disk.noticing_full(file.parent),
+        ):
+            made = Path(folder) / file.name
+            with opened_storage(config) as source, _file(config, made) as target:
+                copied = source.copy_into(target)
+            os.link(made, file)
+            disk.sync(file.parent)
+    except OSError as error:
+        raise BadRequest(f"{file} cannot be written: {error.strerror}") from error
+    print(f"backed up: {_counted(copied)}")
+    return 0
+
+
+def run_restore(args: argparse.Namespace) -> int:
+    """Copy into the storage that is configured, and compare what is there afterwards."""
+    config, file = load(args.config), args.file.absolute()
+    if not _is_a_backup(file):
+        raise BadRequest(f"{file} is no file that `opus db backup` has made; name one")
+    with tempfile.TemporaryDirectory(prefix="opus-restore-") as folder:
+        # A copy of it, which may have to be brought up to date before it can be read.
+        copy = Path(folder) / "backup.sqlite"
+        try:
+            shutil.copyfile(file, copy)
+        except OSError as error:
+            raise BadRequest(f"{file} cannot be copied: {error.strerror}") from error
+        with _file(config, copy) as source, opened_storage(config) as target:
+            copied = source.copy_into(target)
+            if fingerprint(target) != fingerprint(source):
+                raise ConfigError(
+                    f"not every job is the same in {target.name} as in {file}; empty {target.name},"
+                    " restore again with no server running, and if that does not help, tell us"
+                )
+    print(f"restored: {_counted(copied)}")
+    return 0
+
+
+def _is_a_backup(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(_MAGIC)) == _MAGIC
+    except OSError as error:
+        raise BadRequest(f"{file} cannot be read: {error.strerror}; name a back-up") from error
+
+
+@contextmanager
+def _file(config: Config, path: Path) -> Iterator[Storage]:
+    """A storage that is one file, opened for a moment."""
+    one = Selection(use="sqlite", options={"path": str(path)})
+    with opened_storage(replace(config, storage=one)) as storage:
+        yield storage
 
 
 def _check_idle(storage: Storage) -> None:

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from opus_core import process, sections
-from opus_core.app import examples, open_catalogue, open_opus, opened_people
+from opus_core.app import (
+    check_copied_jobs_folder,
+    examples,
+    note_jobs_folder,
+    open_catalogue,
+    open_opus,
+    opened_people,
+    opened_storage,
+)
 from opus_core.backends import SUPERVISOR, Storage
 from opus_core.commands.user import console, link
 from opus_core.config import Config, load
@@ -133,15 +141,19 @@ def _claim(args: argparse.Namespace) -> int:
         raise BadRequest(
             f"{config.data_dir} is no data folder of OPUS; name the folder of its opus.toml"
         )
+    if args.new_instance:
+        _refuse_the_original(config, args.folder)
     opus = open_opus(config)
     try:
         _take_over(opus.storage)
         data_dir = open_data_dir(config.data_dir)
         if args.adopt:
             data_dir.adopt()
+            note_jobs_folder(config, opus.storage)
             print(f"{data_dir.path} is at home here now")
             return 0
         count = disown_jobs(opus.storage)
+        opus.manager.disown()
         renewed = data_dir.renew()
         word = renewed.instance.word
         opus.storage.append(INSTANCE_STREAM, {"word": word}, key=INSTANCE_STREAM)
@@ -151,6 +163,18 @@ def _claim(args: argparse.Namespace) -> int:
         opus.storage.release(SUPERVISOR, process.identity())
         opus.close()
     return 0
+
+
+def _refuse_the_original(config: Config, folder: Path | None) -> None:
+    """Raise `ConfigError` if the copied configuration still names what is the original's."""
+    if folder is not None and not config.data_dir.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(
+            f"{folder / 'opus.toml'} names data_dir {config.data_dir}, which is not in {folder}; if"
+            f" that is the original's, name the copy's own there, and if not, say `opus --config"
+            f" {folder / 'opus.toml'} init --new-instance`"
+        )
+    with opened_storage(config) as storage:
+        check_copied_jobs_folder(config, storage)
 
 
 def _take_over(storage: Storage) -> None:

@@ -179,6 +179,14 @@ class LocalManager(Manager):
         except OSError as error:
             raise self._unavailable(error) from error
 
+    def disown(self) -> None:
+        """Forget every record: what waits in a copy would be launched, in the original's folders."""
+        try:
+            with self._records.lock():
+                self._records.clear()
+        except OSError as error:
+            raise self._unavailable(error) from error
+
     def _open_way(self, folder: Path) -> None:
         """Let the user that jobs run as come to a job's folder. Raises `SubmitDeferred`."""
         user, root = self._user, folder.parents[1]

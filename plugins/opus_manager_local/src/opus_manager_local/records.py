@@ -120,6 +120,16 @@ class Records:
             if not tag:
                 path.with_name(f"{number}.").unlink(missing_ok=True)
 
+    def clear(self) -> None:
+        """Forget all records; numbers go on behind them. Called under the lock.
+
+        The last one goes first, for it leaves its number behind.
+        """
+        for number, tag in reversed(self._names()):
+            record = self.read(int(number), unquote(tag)) if tag else None
+            if record is not None:
+                self.remove(record)
+
     def launched(self) -> set[int]:
         """The numbers for which something has been launched."""
         return self._linked("launched")
