@@ -571,3 +571,23 @@ def test_trivial_jobs_are_not_held_up(make: Make, prepare: Prepare) -> None:
 
 def _children() -> list[str]:
     return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+
+# --- a copy of another installation ---
+
+
+def test_what_is_disowned_is_not_launched_and_numbers_go_on(make: Make, prepare: Prepare) -> None:
+    original = make(max_jobs=1)
+    running, waiting = prepare("until [ -e stop ]; do sleep 0.02; done"), prepare("echo twice")
+    original.start(running)
+    wait_for(lambda: begun(running))
+    original.start(waiting)
+    original.disown()
+    assert status(original, waiting).kind is Kind.GONE
+    later = prepare("true")
+    assert make(max_jobs=4).start(later) == "3"
+    assert wait_end(make(max_jobs=4), later).cause is Cause.OK
+    assert not begun(waiting)
+    (running.folder / "work" / "stop").touch()
+    wait_for(lambda: links.peek(running.folder).exit)
+    assert links.peek(running.folder).exit.code == 0

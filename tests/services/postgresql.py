@@ -43,6 +43,16 @@ class Server:
     def url(self, name: str = "postgres") -> str:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{name}"
 
+    @property
+    def where(self) -> tuple[str, ...]:
+        """How its programs are told which one it is."""
+        return ("-h", "127.0.0.1", "-p", str(self.port), "-U", USER)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The same in variables."""
+        return {"PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": USER}
+
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(self.programs / program), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, **self._as())

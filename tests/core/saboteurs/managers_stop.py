@@ -112,6 +112,17 @@ class AbortsAll(Saboteur):
             super().abort(Ref(tag=record["tag"]))
 
 
+@breaks(
+    StopPromises,
+    "test_disown_leaves_alone_what_runs",
+    says="it was disowned, and must not be touched",
+)
+class StopsWhatItDisowns(Saboteur):
+    def disown(self):
+        for record in self.records():
+            self.abort(Ref(tag=record["tag"]))
+
+
 @breaks(StopPromises, "test_a_deleted_task_is_forgotten")
 class DeletesNothing(Saboteur):
     def delete(self, task):

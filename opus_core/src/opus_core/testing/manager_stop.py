@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from opus_core.backends import Cause, Kind, Manager, Ref
+from opus_core.links import Exit
 from opus_core.testing.backend import Instances
 from opus_core.testing.manager_kit import (
     COUNTS,
@@ -172,6 +173,22 @@ class StopPromises(ManagerKit):
         manager.delete(deleted)
         assert status(manager, kept.ref).cause is Cause.OK
         assert manager.find([kept.ref.tag]) == {kept.ref.tag: kept.native_ids}
+
+    # -- disown
+
+    def test_disown_leaves_alone_what_runs(
+        self, manager: Manager, desk: Desk, within_reach: None
+    ) -> None:
+        task = desk.started(manager, COUNTS + WAITS)
+        until_it_runs(task)
+        manager.disown()
+        let_end(task)
+
+        def ended() -> Exit | None:
+            return manager.peek([task])[task.ref.tag].exit
+
+        end = eventually(ended, "what runs comes to its end, though it was disowned")
+        assert (end.code, end.signal) == (0, None), "it was disowned, and must not be touched"
 
 
 def _beats(heart: Path) -> bool:

@@ -180,7 +180,7 @@ class LocalManager(Manager):
             raise self._unavailable(error) from error
 
     def disown(self) -> None:
-        """Forget every record: what waits in a copy would be launched, in the original's folders."""
+        """Forget every record: what waits would be launched, in the original's folders."""
         try:
             with self._records.lock():
                 self._records.clear()
