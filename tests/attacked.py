@@ -31,7 +31,7 @@ _BECOME = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-group
 @contextmanager
 def attacked_site() -> Iterator[Site]:
     """A site without rights, in a folder that nobody may enter. Skips where that cannot be."""
-    prefix = _prefix()
+    prefix = as_nobody()
     # pytest's own folders may be entered by their owner alone.
     folder = Path(tempfile.mkdtemp(prefix="opus-attacked-"))
     try:
@@ -48,7 +48,7 @@ def attacked_site() -> Iterator[Site]:
 
 
 @cache
-def _prefix() -> tuple[str, ...]:
+def as_nobody() -> tuple[str, ...]:
     """What a command begins with to be run without rights; nothing if we have none ourselves."""
     if os.getuid() != 0:
         return ()
