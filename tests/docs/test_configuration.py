@@ -6,6 +6,7 @@ import ast
 import configparser
 import dataclasses
 import importlib.util
+import re
 import sys
 from types import ModuleType
 
@@ -15,6 +16,7 @@ import opus_core
 from docs.blocks import CHECKOUT, DOCS, blocks
 from opus_core import sections
 from opus_core.config import Config, load
+from opus_core.offers import EXTENSION, KINDS
 from opus_core.plugins import Registry
 
 PAGE = DOCS / "configuration.md"
@@ -44,6 +46,19 @@ def test_its_tables_are_those_of_the_dataclasses(page):
 def test_every_table_stands_in_a_page():
     shown = [name for page in GENERATE.PAGES for name in GENERATE.shown(page.read_text())]
     assert set(shown) == set(GENERATE.tables())
+
+
+def test_every_option_of_what_is_installed_is_in_its_table():
+    registry, known = Registry.installed(), GENERATE.tables()
+    listed = 0
+    for kind in (*KINDS, EXTENSION):
+        for offered in registry.offered(kind):
+            fields = dataclasses.fields(offered.Options)
+            table = f"plugins.{offered.name}" if kind == EXTENSION else f"{kind}: {offered.name}"
+            told = [re.match(r"[|] `(.+?)`", row)[1] for row in known.get(table, [])]
+            assert told == [field.name for field in fields], table
+            listed += len(fields)
+    assert listed > 50
 
 
 def test_a_changed_line_of_a_table_is_noticed():
