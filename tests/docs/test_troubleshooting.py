@@ -112,3 +112,9 @@ def test_the_keys_that_pages_for_admins_name_are_there(page):
         section = getattr(config, table, None)
         if section is not None and table not in ("storage", "manager", "jdl"):
             assert hasattr(section, key), f"[{table}] {key}"
+
+
+def test_each_alert_has_a_line_that_says_what_to_do():
+    text = (DOCS / "admin" / "monitoring.md").read_text()
+    told = re.findall(r"^\| `(Opus\w+)` \|", text, re.MULTILINE)
+    assert told == re.findall(r"- alert: (\w+)", text)

@@ -74,6 +74,7 @@ class Place:
             "/var/backups/opus": self.backups,
             "/srv/opus": self.one.folder,
             "/srv/copy": self.copy,
+            "--owner opus --group opus ": "",  # who runs the test
             "directory /srv ": f"directory {self.base} ",
             "directory /srv\n": f"directory {self.base}\n",
         }
@@ -165,7 +166,7 @@ def test_a_copy_beside_production_leaves_production_alone(place: Place) -> None:
 
     with site(place.copy) as two:
         shutil.rmtree(two.folder)  # the page makes it
-        place.run("make the copy")
+        place.run("folder of the copy", "make the copy")
         assert 'disabled = ["notify"]' in two.config.read_text()
         place.change(two, f"port = {one.port}", f"port = {two.port}")
         if place.database is not None:
@@ -228,7 +229,7 @@ def test_after_a_loss_all_that_was_in_the_back_up_goes_on(place: Place) -> None:
     place.let_end("first", "waiting", "later")
     eventually(lambda: list(shared.glob("*/*/exit")))
 
-    done = place.run("restore")
+    done = place.run("new folder", "restore")
     assert "error" not in done.stdout
     one.serve()
     assert [one.wait(job) for job in (running[0], waiting)] == ["COMPLETED"] * 2

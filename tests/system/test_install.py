@@ -18,7 +18,7 @@ from isolated import NOBODY, needs_root, open_folder
 from opus_core.testing.server import Server
 from printed import marked, run
 
-BLOCKS = marked(DOCS / "admin" / "install.md")
+BLOCKS = marked(DOCS / "admin" / "install.md") | marked(DOCS / "admin" / "upgrade.md")
 
 
 @pytest.fixture
@@ -83,3 +83,6 @@ def test_from_wheels_to_a_first_job_by_the_commands_of_the_page(base: Path) -> N
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)
+    upgraded = say("upgrade")
+    assert "No broken requirements found" in upgraded
+    assert re.search(r"^ok +storage: sqlite", upgraded, re.MULTILINE)
