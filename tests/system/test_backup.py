@@ -281,6 +281,13 @@ def test_what_is_still_the_originals_is_no_copy(on_sqlite: Place) -> None:
     assert "is that of the original" in run(command, {}, check=False).stderr
     shutil.copytree(shared, place.base / "own")
     place.change(two, f'"{place.base / "link"}"', f'"{place.base / "own"}"')
+    (place.base / "queue").mkdir()
+    (place.base / "queue" / "lock").touch()
+    place.change(two, '# folder = "local"', f'folder = "{place.base / "queue"}"')
+    assert "may be the original's" in run(command, {}, check=False).stderr
+    place.change(two, f'"{place.base / "queue"}"', '"local"')
+    probed = two.opus("check", "--probe", check=False).stdout
+    assert re.search("^error +probe: .*was copied or moved here", probed, re.MULTILINE)
     run(command, {})
 
 

@@ -793,8 +793,9 @@ class Manager(Backend):
         """Forget all submissions that are known here, and touch none of them: all of this was
         copied from another installation, which goes on with them.
 
-        Called by `opus init --new-instance`, while no supervisor acts. This one has nothing to do:
-        a scheduler's own records are not copied. Raises `BackendUnavailable`.
+        Called by `opus init --new-instance`, while no supervisor acts; a `folder` of the options is
+        within the copied data folder then, or empty. This one has nothing to do: a scheduler's own
+        records are not copied. Raises `BackendUnavailable`.
         """
 
     @classmethod

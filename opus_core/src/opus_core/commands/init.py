@@ -175,6 +175,18 @@ def _refuse_the_original(config: Config, folder: Path | None) -> None:
         )
     with opened_storage(config) as storage:
         check_copied_jobs_folder(config, storage)
+    manager = Registry.installed(config.plugins.disabled).manager(config)
+    kept = getattr(manager.options, "folder", None)
+    if (
+        isinstance(kept, Path)
+        and not kept.resolve().is_relative_to(config.data_dir.resolve())
+        and kept.is_dir()
+        and any(kept.iterdir())
+    ):
+        raise ConfigError(
+            f"[manager] folder {kept} is not in the data folder, and may be the original's, whose"
+            " jobs would be forgotten; name one that is not there yet: a copy needs nothing of it"
+        )
 
 
 def _take_over(storage: Storage) -> None:

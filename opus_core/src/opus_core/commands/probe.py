@@ -15,6 +15,7 @@ from opus_core.backends import Kind, Links, Status, Task
 from opus_core.definition import GeneratedDescription, JobDefinition
 from opus_core.errors import OpusError
 from opus_core.job import DefinitionRef, Job, Phase, Work
+from opus_core.supervisor import check_instance
 
 _SAYS: Final = "the cluster can write to the folders of jobs"
 _SCRIPT: Final = f'echo "{_SAYS}" > "$answer"\nhostname\n'
@@ -28,6 +29,7 @@ def probe(opus: Opus) -> Iterator[str]:
     Answers a sentence for each step that has worked. Raises `OpusError` for the first that has
     not; what there is of the job is removed all the same.
     """
+    check_instance(opus.data_dir, opus.storage)  # a copy must not make anything start
     manager, folders = opus.manager, opus.folders
     definition = JobDefinition(
         name="probe",

@@ -188,6 +188,7 @@ class StopPromises(ManagerKit):
             return manager.peek([task])[task.ref.tag].exit
 
         end = eventually(ended, "what runs comes to its end, though it was disowned")
+        assert end is not None
         assert (end.code, end.signal) == (0, None), "it was disowned, and must not be touched"
 
 
