@@ -177,6 +177,26 @@ def test_a_job_whose_folder_is_taken_away_while_it_waits_has_ended(
     assert not (second.folder.with_name("elsewhere") / "claim").is_symlink()
 
 
+def test_what_waits_in_an_installation_that_is_moved_runs_where_it_is_now(
+    make: Make, prepare: Prepare, tmp_path: Path
+) -> None:
+    manager = make(max_jobs=1)
+    first, second = prepare("read <../gate"), prepare("pwd")
+    os.mkfifo(first.folder / "gate")
+    manager.start(first)
+    manager.start(second)
+    wait_for(lambda: begun(first))
+    moved = replace(second, folder=tmp_path / "elsewhere" / second.folder.name)
+    moved.folder.parent.mkdir()
+    second.folder.rename(moved.folder)
+    manager.moved([moved, replace(first, ref=Ref(tag="opus-t-unknown"))])
+    assert status(manager, second).kind is Kind.QUEUED
+    (first.folder / "gate").write_text("\n")
+    assert wait_end(manager, second).cause is Cause.OK
+    assert (moved.folder / "stdout").read_text() == f"{moved.folder}/work\n"
+    assert not second.folder.exists()
+
+
 def test_a_wrapper_that_never_claims_is_given_up(make: Make, prepare: Prepare) -> None:
     manager = make()
     task = prepare("true")

@@ -798,6 +798,15 @@ class Manager(Backend):
         records are not copied. Raises `BackendUnavailable`.
         """
 
+    def moved(self, tasks: Sequence[Task]) -> None:
+        """The installation was moved to another place: the folders of all that was submitted and
+        may not be over are where these say. Called by `opus init --adopt`, while no supervisor
+        acts.
+
+        This one has nothing to do; override it where folders are remembered. Raises
+        `BackendUnavailable`.
+        """
+
     @classmethod
     def run_options(cls, options: Any) -> tuple[ParameterDescription, ...]:  # noqa: ANN401
         """What a user may set for a run (memory, partition, ...), within the admin's limits.

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from opus_core import process, sections
 from opus_core.app import (
+    Opus,
     check_copied_jobs_folder,
     examples,
     note_jobs_folder,
@@ -23,14 +24,15 @@ from opus_core.app import (
     opened_people,
     opened_storage,
 )
-from opus_core.backends import SUPERVISOR, Storage
+from opus_core.backends import SUPERVISOR, Storage, Task
 from opus_core.commands.user import console, link
 from opus_core.config import Config, load
 from opus_core.datadir import INSTANCE_STREAM, open_data_dir
+from opus_core.definition import JobDefinition
 from opus_core.errors import BadRequest, ConfigError
 from opus_core.offers import EXTENSION, KINDS
 from opus_core.plugins import Registry
-from opus_core.supervisor.copied import disown_jobs
+from opus_core.supervisor.copied import disown_jobs, submitted
 
 _TABLES: Final[tuple[tuple[str, type[Any]], ...]] = (
     ("server", sections.Server),
@@ -148,6 +150,7 @@ def _claim(args: argparse.Namespace) -> int:
         _take_over(opus.storage)
         data_dir = open_data_dir(config.data_dir)
         if args.adopt:
+            opus.manager.moved(list(_tasks(opus)))
             data_dir.adopt()
             note_jobs_folder(config, opus.storage)
             print(f"{data_dir.path} is at home here now")
@@ -187,6 +190,13 @@ def _refuse_the_original(config: Config, folder: Path | None) -> None:
             f"[manager] folder {kept} is not in the data folder, and may be the original's, whose"
             " jobs would be forgotten; name one that is not there yet: a copy needs nothing of it"
         )
+
+
+def _tasks(opus: Opus) -> Iterator[Task]:
+    """What the manager has been given, with the folders where they are now."""
+    for job in submitted(opus.storage):
+        if job.tag is not None and job.manager in ("", opus.manager.name):
+            yield opus.folders.task(job, JobDefinition(name=job.definition.name))
 
 
 def _take_over(storage: Storage) -> None:

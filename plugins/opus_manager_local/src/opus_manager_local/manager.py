@@ -187,6 +187,17 @@ class LocalManager(Manager):
         except OSError as error:
             raise self._unavailable(error) from error
 
+    def moved(self, tasks: Sequence[Task]) -> None:
+        """Look for jobs where they are now: those in the queue are launched there."""
+        try:
+            with self._records.lock():
+                numbers = self._records.numbers()
+                for task in tasks:
+                    if task.ref.tag in numbers:
+                        self._records.move(numbers[task.ref.tag], task.ref.tag, task.folder)
+        except OSError as error:
+            raise self._unavailable(error) from error
+
     def _open_way(self, folder: Path) -> None:
         """Let the user that jobs run as come to a job's folder. Raises `SubmitDeferred`."""
         user, root = self._user, folder.parents[1]

@@ -20,7 +20,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -32,7 +32,7 @@ from opus_manager_local.processes import Process
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One submission, as it was written down; it never changes."""
+    """One submission, as it was written down; only `move` changes it."""
 
     number: int
     tag: str
@@ -97,13 +97,17 @@ class Records:
         number = next((int(number) for number, own in names if unquote(own) == tag), None)
         if number is None:
             number = int(names[-1][0]) + 1 if names else 1
-            data = {"tag": tag, "folder": str(folder), "submitted": now().isoformat()}
-            disk.put(self.folder / "records" / _name(number, tag), json.dumps(data).encode())
-            disk.sync(self.folder / "records")
+            self._write(Record(number=number, tag=tag, folder=folder, submitted=now()))
         record = self.read(number, tag)
         if record is None:
             raise FileNotFoundError(errno.ENOENT, f"record {number} was taken away")
         return record
+
+    def move(self, number: int, tag: str, folder: Path) -> None:
+        """The job's folder is there now. Called under the lock."""
+        record = self.read(number, tag)
+        if record is not None and record.folder != folder:
+            self._write(replace(record, folder=folder))
 
     def remove(self, record: Record) -> None:
         """Forget a record; safe twice. Called under the lock."""
@@ -168,6 +172,17 @@ class Records:
         with suppress(FileExistsError):
             os.symlink("aborted", link)
             disk.sync(link.parent)
+
+    def _write(self, record: Record) -> None:
+        """On the disk when this returns."""
+        data = {
+            "tag": record.tag,
+            "folder": str(record.folder),
+            "submitted": record.submitted.isoformat(),
+        }
+        path = self.folder / "records" / _name(record.number, record.tag)
+        disk.put(path, json.dumps(data).encode())
+        disk.sync(path.parent)
 
     def _open_lock(self) -> int:
         return os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, disk.FILE_MODE)
