@@ -772,6 +772,23 @@ def test_nothing_is_read_of_a_job_json_that_a_script_has_changed(
     assert elsewhere.read_text() == "precious"
 
 
+def test_what_somebody_killed_has_left_half_written_goes_when_results_are_noted(
+    folders: Folders,
+) -> None:
+    one = job()
+    write(folders, one)
+    folder = folders.path(one.id)
+    file = disk.NewFile(folder)
+    file.__enter__()  # and it is killed here
+    (folder / ".new.of-the-script").mkdir()
+    folders.note_results(one, DEFINITION, (), host="", backends={})
+    assert [path.name for path in folder.glob(".new.*")] == [".new.of-the-script"]
+    # It was only asleep, and finds out.
+    with pytest.raises(FileNotFoundError):
+        file.keep("job.json")
+    file.__exit__(None, None, None)
+
+
 def test_a_folder_in_place_of_job_json_stays_and_is_told(folders: Folders) -> None:
     file = write(folders, job()) / "job.json"
     file.unlink()

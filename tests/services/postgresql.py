@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from servers import eventually, free_port
-from services_missing import lacking
 
 USER = "opus"
 
@@ -104,6 +103,8 @@ def server(folder: Path) -> Iterator[Server]:
     """One that runs, with nothing in it, in a folder that is made for it."""
     found = programs()
     if found is None:
+        from services_missing import lacking  # of pytest's, which not everybody has who runs this
+
         lacking("there is no PostgreSQL; Debian's postgresql has it")
     folder.mkdir(mode=0o755)
     one = Server(folder, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import signal
 import subprocess
@@ -10,18 +11,18 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import gauges
-from load import Book
+from soak import gauges
+from soak.book import Book
+from soak.databases import Postgres
+from soak.sites import LEASE, Soaked
 
-from servers import Site
-
-LEASE = 3.0  # [s], of the sites under test
+_EVERY = 60.0  # [s] within which somebody is killed, whatever the dice say
 
 
 class Chaos(threading.Thread):
     """Does harm every few seconds, until it is told to stop; then everything runs again."""
 
-    def __init__(self, site: Site, book: Book, seed: str, *, apart: bool) -> None:
+    def __init__(self, site: Soaked, book: Book, seed: str, *, apart: bool) -> None:
         super().__init__(name="chaos", daemon=True)
         self.site, self.book, self.apart = site, book, apart
         self.dice = random.Random(seed)
@@ -29,6 +30,7 @@ class Chaos(threading.Thread):
         self.deeds: list[str] = []
         self.windows: list[tuple[float, float]] = []  # in which the web may be silent
         self.slow: list[str] = []
+        self.kills: list[float] = []  # instants of kill -9 of a server or a supervisor
         self.web: subprocess.Popen[bytes]
         self.supervisors: list[subprocess.Popen[bytes]] = []
 
@@ -59,8 +61,15 @@ class Chaos(threading.Thread):
             }
         else:
             harms |= {self.pause_web: 2}
+        if isinstance(self.site.database, Postgres):
+            harms |= {self.cut_connections: 2, self.crash_database: 1, self.restart_database: 1}
+        turns = itertools.cycle([self.kill_web, self.kill_supervisor, self.kill_all])
+        begin = time.monotonic()
         while not self.stopping.wait(self.dice.uniform(0.1, 5)):
             (harm,) = self.dice.choices(list(harms), list(harms.values()))
+            last = self.kills[-1] if self.kills else begin
+            if time.monotonic() - last > _EVERY / 2:
+                harm = next(turns) if self.apart else self.kill_web
             self.deeds.append(harm.__name__)
             self._note(f"{harm.__name__} of {[process.pid for process in self.processes]}")
             try:
@@ -77,6 +86,7 @@ class Chaos(threading.Thread):
     # -- harms
 
     def kill_web(self) -> None:
+        self.kills.append(time.monotonic())
         self._replace_web(signal.SIGKILL)
 
     def end_web(self) -> None:
@@ -98,6 +108,7 @@ class Chaos(threading.Thread):
             self._pause(self.web)
 
     def kill_supervisor(self) -> None:
+        self.kills.append(time.monotonic())
         self._replace_supervisor(signal.SIGKILL)
 
     def end_supervisor(self) -> None:
@@ -118,6 +129,7 @@ class Chaos(threading.Thread):
         self._pause(self.dice.choice(self.supervisors))
 
     def kill_all(self) -> None:
+        self.kills.append(time.monotonic())
         with self._away():
             for process in self.processes:
                 process.kill()
@@ -137,7 +149,27 @@ class Chaos(threading.Thread):
             self.book.hurt.add(job_id)
         gauges.kill(pid)
 
+    def crash_database(self) -> None:
+        """As after a power cut. Requests are answered all the while, by 503."""
+        self._restart_database(signal.SIGQUIT)
+
+    def restart_database(self) -> None:
+        self._restart_database(signal.SIGINT)
+
+    def cut_connections(self) -> None:
+        """Of everybody to the database, at once."""
+        database = self.site.database
+        assert isinstance(database, Postgres)
+        database.cut_connections()
+
     # -- their parts
+
+    def _restart_database(self, how: signal.Signals) -> None:
+        database = self.site.database
+        assert isinstance(database, Postgres)
+        database.server.stop(how)
+        self._doze()
+        database.server.start()
 
     def _replace_web(self, number: signal.Signals) -> None:
         with self._away():
@@ -177,6 +209,10 @@ class Chaos(threading.Thread):
         took = time.monotonic() - begin
         if took > 10:
             self.slow.append(f"the {what} took {took:.1f} s to end after {number.name}")
+
+    def longest_peace(self) -> float:
+        """The longest time without a kill -9 [s]; 0 if there was none."""
+        return max((b - a for a, b in itertools.pairwise(self.kills)), default=0.0)
 
     def _doze(self) -> None:
         self.stopping.wait(self.dice.choice([0, 0, 0.5, 3]))

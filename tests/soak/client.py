@@ -2,128 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import itertools
+import json
 import random
 import secrets
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from servers import OVER, Answer, Site
+from soak.book import ASKED, NO, YES, Book, Entry, Upload
+from soak.job import JOB
 
-NO, ASKED, YES = 0, 1, 2  # what became of a wish: ASKED is one whose answer never came
-
-JOB = "soak"
-WADL = """<?xml version="1.0" encoding="UTF-8"?>
-<application xmlns="http://wadl.dev.java.net/2009/02" xmlns:xs="http://www.w3.org/2001/XMLSchema"
-    xmlns:opus="urn:opus:jdl:1">
-  <resources base="http://localhost/rest/">
-    <resource id="joblist" path="soak">
-      <doc title="description">Says in a ledger that it ran, and behaves as it is told</doc>
-      <method id="create_job" name="POST">
-        <request>
-          <param style="query" name="ledgers" type="xs:string" required="true"/>
-          <param style="query" name="text" type="xs:string" default="hello"/>
-          <param style="query" name="manner" type="xs:string" default="plain"/>
-          <param style="query" name="seconds" type="xs:double" default="0"/>
-          <param style="query" name="code" type="xs:int" default="0"/>
-          <param style="query" name="file" type="xs:anyURI" required="false" opus:kind="used"
-              opus:content_type="application/octet-stream" opus:multiplicity="0"/>
-        </request>
-      </method>
-      <resource id="job" path="{job-id}">
-        <resource id="job_result_name" path="results/{result-id}">
-          <param style="template" name="result-id" type="xs:string" required="true">
-            <option value="output" mediaType="text/plain"><doc>The text and the file</doc></option>
-          </param>
-        </resource>
-      </resource>
-    </resource>
-  </resources>
-</application>
-"""
-SCRIPT = """\
-id=${OPUS_PARAMETERS%/*}
-id=${id##*/}
-echo "$id $$" >> "$ledgers/$id"
-printf '%s' "$text" > "$output"
-[[ -z $file ]] || cat "$file" >> "$output"
-case $manner in
-  stubborn) trap '' TERM ;;
-  littering) sleep 600 & setsid sleep 600 & ;;
-esac
-echo "50 half way" > "$OPUS_PROGRESS"
-echo "sleeping for $seconds s"
-sleep "$seconds"
-exit "$code"
-"""
-
-
-@dataclass
-class Entry:
-    """One job as its client knows it."""
-
-    word: str  # its RUNID
-    text: str = "hello"
-    manner: str = "plain"
-    seconds: float = 0.0
-    code: int = 0
-    limit: int = 0  # [s], its EXECUTIONDURATION
-    file: bytes = b""
-    url: str = ""  # empty while no answer has named it
-    run: int = NO
-    abort: int = NO
-    delete: int = NO
-    created: float = field(default_factory=time.time)
-
-    @property
-    def id(self) -> str:
-        return self.url.rpartition("/")[2]
-
-    @property
-    def output(self) -> bytes:
-        return self.text.encode() + self.file
-
-    @property
-    def end(self) -> str:
-        """How it ends if nobody interferes."""
-        if self.limit and self.limit < self.seconds:
-            return "ABORTED"
-        return "ERROR" if self.code else "COMPLETED"
-
-
-class Book:
-    """All jobs, and everything that no client should ever see."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.entries: list[Entry] = []
-        self.open: list[Entry] = []  # acknowledged, and not yet seen to be over
-        self.over: list[Entry] = []
-        self.hurt: set[str] = set()  # ids of jobs of which a process was killed
-        self.faults: list[str] = []
-        self.refused: Counter[str] = Counter()  # 503, by their sentences
-        self.cut: list[tuple[float, float, str]] = []  # requests without an answer
-        self.asked: Counter[str] = Counter()
-
-    def fault(self, sentence: str) -> None:
-        with self.lock:
-            self.faults.append(f"{datetime.now(UTC):%H:%M:%S} {sentence}")
-
-    def close(self, entry: Entry) -> None:
-        with self.lock:
-            if entry in self.open:
-                self.open.remove(entry)
-                self.over.append(entry)
-
-    def any(self, dice: random.Random, entries: list[Entry]) -> Entry | None:
-        with self.lock:
-            return dice.choice(entries) if entries else None
+_JSON = {"Accept": "application/json"}
 
 
 class Client(threading.Thread):
@@ -143,8 +36,11 @@ class Client(threading.Thread):
             self.destroy: 2,
             self.wait: 16,
             self.show: 12,
-            self.result: 8,
-            self.list: 5,
+            self.result: 10,
+            self.file: 4,
+            self.sync: 3,
+            self.list: 4,
+            self.walk: 3,
             self.set_text: 3,
         }
 
@@ -170,8 +66,7 @@ class Client(threading.Thread):
             self.stopping.wait(0.1)
             return None
         what = f"{method} {path} answered {answer.status}: {answer.body[:300]!r}"
-        with self.book.lock:
-            self.book.asked[f"{method} {answer.status}"] += 1
+        self.book.count(f"{method} {answer.status}")
         if answer.status == 503 and answer.headers["Retry-After"]:
             with self.book.lock:
                 self.book.refused[answer.text.strip()] += 1
@@ -189,6 +84,40 @@ class Client(threading.Thread):
         if len(self.book.open) >= self.most:
             self.wait()
             return
+        entry = self.invent()
+        entry.run = ASKED if self.dice.random() < 0.7 else NO
+        if self.dice.random() < 0.5:
+            entry.key = secrets.token_hex(8)
+        body, headers = self.form(entry, PHASE="RUN" if entry.run else "")
+        with self.book.lock:
+            self.book.entries.append(entry)
+        while True:
+            answer = self.ask("POST", f"/rest/{JOB}", 303, body=body, headers=headers)
+            if answer is not None and answer.status == 303:
+                break
+            # With a key it may be said again, and is still one job.
+            if not entry.key or self.stopping.is_set():
+                return
+        with self.book.lock:
+            entry.url = answer.location
+            entry.run = YES if entry.run else NO
+            self.book.open.append(entry)
+        if entry.key and self.dice.random() < 0.3:
+            self.repeat(entry, body, headers)
+
+    def repeat(self, entry: Entry, body: bytes, headers: dict[str, str]) -> None:
+        """The same request again is answered by the same job, whatever has become of it; another
+        one with its key is refused."""
+        again = self.ask("POST", f"/rest/{JOB}", 303, body=body, headers=headers)
+        if again is not None and again.status == 303:
+            self.book.count("creation repeated")
+            if again.location != entry.url:
+                self.book.fault(f"{entry.url} is {again.location} when asked again", "twice")
+        other = body.replace(b"hello", b"other").replace(entry.word.encode(), b"somebody else")
+        self.ask("POST", f"/rest/{JOB}", 409, body=other, headers=headers)
+
+    def invent(self) -> Entry:
+        """A job that has not been asked for yet."""
         dice = self.dice
         entry = Entry(
             word=f"{self.name}-{next(self.numbers)}",
@@ -199,9 +128,13 @@ class Client(threading.Thread):
         )
         if dice.random() < 0.05:
             entry.limit, entry.seconds = 1, 30
-        if dice.random() < 0.2:
-            entry.file = dice.randbytes(dice.choice([0, 10, 100_000]))
-        entry.run = ASKED if dice.random() < 0.7 else NO
+        if dice.random() < 0.25:
+            size = dice.choices([1, 10, 100_000, dice.randrange(2, 5) * 2**20], [2, 3, 4, 1])[0]
+            entry.upload = Upload(seed=dice.getrandbits(32), size=size)
+        return entry
+
+    def form(self, entry: Entry, **more: str) -> tuple[bytes, dict[str, str]]:
+        """The request that makes it."""
         fields = {
             "ledgers": str(self.site.folder / "ledgers"),
             "RUNID": entry.word,
@@ -209,25 +142,40 @@ class Client(threading.Thread):
             "manner": entry.manner,
             "seconds": str(entry.seconds),
             "code": str(entry.code),
-            **({"EXECUTIONDURATION": str(entry.limit)} if entry.limit else {}),
-            **({"PHASE": "RUN"} if entry.run else {}),
+            "EXECUTIONDURATION": str(entry.limit or ""),
+            **more,
         }
-        body, kind = _form(fields, entry.file)
-        key = secrets.token_hex(8) if dice.random() < 0.5 else ""
-        headers = {"Content-Type": kind, **({"Idempotency-Key": key} if key else {})}
+        body, kind = _form(
+            {name: value for name, value in fields.items() if value or name == "text"},
+            entry.upload.content if entry.upload else b"",
+        )
+        return body, {
+            "Content-Type": kind,
+            **({"Idempotency-Key": entry.key} if entry.key else {}),
+        }
+
+    def sync(self) -> None:
+        """Made, run and answered in one request."""
+        entry = self.invent()
+        entry.run = ASKED
+        entry.seconds, entry.limit = min(entry.seconds, 1), 0
+        body, headers = self.form(entry)
         with self.book.lock:
             self.book.entries.append(entry)
-        while True:
-            answer = self.ask("POST", f"/rest/{JOB}", 303, body=body, headers=headers)
-            if answer is not None and answer.status == 303:
-                with self.book.lock:
-                    entry.url = answer.location
-                    entry.run = YES if entry.run else NO
-                    self.book.open.append(entry)
-                return
-            # With a key it may be said again, and is still one job.
-            if not key or self.stopping.is_set():
-                return
+        # 422: it came to nothing. 303: it is not over yet.
+        path = f"/rest/{JOB}/sync"
+        answer = self.ask("POST", path, 200, 303, 422, body=body, headers=headers)
+        if answer is None or answer.status == 503:
+            return
+        where = answer.headers["Location"] or answer.headers["Content-Location"] or ""
+        with self.book.lock:
+            entry.run = YES
+            entry.url = where.partition("/results/")[0].removesuffix("/error")
+            (self.book.open if answer.status == 303 else self.book.over).append(entry)
+        if answer.status == 200:
+            self.book.compare(f"the answer of sync by {entry.url}", answer.body, entry.output)
+        elif answer.status == 422 and not entry.code and self.book.whole(entry):
+            self.book.fault(f"sync came to nothing: {answer.text.strip()}")
 
     def run_pending(self) -> None:
         entry = self.book.any(self.dice, [e for e in list(self.book.open) if e.run == NO])
@@ -248,8 +196,7 @@ class Client(threading.Thread):
         if answer is not None and answer.status == 303:
             entry.abort = YES
             took = time.monotonic() - begin
-            with self.book.lock:
-                self.book.asked[f"ABORT answered in {'2.5 s' if took < 2.5 else 'more'}"] += 1
+            self.book.count(f"ABORT answered in {'2.5 s' if took < 2.5 else 'more'}")
 
     def delete(self) -> None:
         entry = self.book.any(self.dice, self.dice.choice([self.book.open, self.book.over]))
@@ -288,8 +235,7 @@ class Client(threading.Thread):
         answer = self.ask("GET", f"{entry.url}?WAIT={seconds}", 200, 404)
         took = time.monotonic() - begin
         if answer is not None and took > seconds + 5:
-            with self.book.lock:
-                self.book.asked[f"WAIT={seconds} answered more than 5 s late"] += 1
+            self.book.count(f"WAIT={seconds} answered more than 5 s late")
         self.see(entry, answer)
 
     def show(self) -> None:
@@ -309,7 +255,7 @@ class Client(threading.Thread):
             return
         if answer.status == 404:
             if not entry.delete:
-                self.book.fault(f"{entry.url} is not there, and nobody deleted it")
+                self.book.fault(f"{entry.url} is not there, and nobody deleted it", "lost")
             self.book.close(entry)
             return
         if any(f"phase>{end}<".encode() in answer.body for end in OVER):
@@ -319,17 +265,86 @@ class Client(threading.Thread):
         entry = self.book.any(self.dice, self.book.over[-50:])
         if entry is None:
             return
-        answer = self.ask("GET", f"{entry.url}/results/output", 200, 404)
+        path, output = f"{entry.url}/results/output", entry.output
+        if len(output) < 10 or self.dice.random() < 0.5:
+            answer = self.ask("GET", path, 200, 404)
+            if answer is not None and answer.status == 200 and self.book.whole(entry):
+                self.book.compare(path, answer.body, output)
+                tag = {"If-None-Match": answer.headers["ETag"]}
+                self.ask("GET", path, 304, 404, headers=tag)
+            return
+        begin = self.dice.randrange(len(output))
+        end = self.dice.randrange(begin, len(output))
+        headers = {"Range": f"bytes={begin}-{end}"}
+        # 416: it was stopped before it had written that much.
+        answer = self.ask("GET", path, 206, 404, 416, headers=headers)
+        if answer is None or answer.status == 503 or not self.book.whole(entry):
+            return
+        if answer.status == 206:
+            self.book.compare(f"{path} {headers}", answer.body, output[begin : end + 1])
+        elif answer.status == 416:
+            self.book.fault(f"{path} has no {headers}")
+
+    def file(self) -> None:
+        """What was sent comes back."""
+        sent = [one for one in self.book.open + self.book.over[-200:] if one.upload]
+        entry = self.book.any(self.dice, sent)
+        if entry is None or entry.upload is None:
+            return
+        answer = self.ask("GET", f"{entry.url}/parameters/file", 200, 404)
         if answer is not None and answer.status == 200:
-            # What was stopped may have been stopped while it was writing.
-            whole = not (entry.abort or entry.limit or entry.id in self.book.hurt)
-            if whole and answer.body != entry.output:
-                digest = hashlib.sha256(answer.body).hexdigest()
-                self.book.fault(f"{entry.url} has another output: {len(answer.body)}, {digest}")
+            self.book.compare(f"the upload of {entry.url}", answer.body, entry.upload.content)
+        elif answer is not None and answer.status == 404 and not entry.delete:
+            self.book.fault(f"the upload of {entry.url} is not there", "lost")
 
     def list(self) -> None:
-        query = self.dice.choice(["", "?LAST=20", "?PHASE=EXECUTING&PHASE=QUEUED", "?LIMIT=50"])
-        self.ask("GET", f"/rest/{JOB}{query}", 200)
+        """One page, by every filter there is."""
+        an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+        query = self.dice.choice(
+            [
+                "",
+                "LAST=20",
+                "PHASE=EXECUTING&PHASE=QUEUED",
+                "PHASE=ERROR&SORT=-ended&LIMIT=30",
+                "SORT=phase&LIMIT=50",
+                f"AFTER={an_hour_ago:%Y-%m-%dT%H:%M:%SZ}&LIMIT=50",
+                f"BEFORE={an_hour_ago:%Y-%m-%dT%H:%M:%SZ}",
+                f"TEXT={self.name}&LIMIT=20",
+            ]
+        )
+        answer = self.ask("GET", f"/rest/{JOB}?{query}", 200, headers=_JSON)
+        if answer is None or answer.status != 200:
+            return
+        wanted = [part.removeprefix("PHASE=") for part in query.split("&") if "PHASE=" in part]
+        jobs = json.loads(answer.body)["jobs"]
+        if wanted and (wrong := {job["phase"] for job in jobs} - set(wanted)):
+            self.book.fault(f"a list of {query} has jobs that are {wrong}")
+        if "TEXT" in query and not all(self.name in job["runId"] for job in jobs):
+            self.book.fault(f"a list of {query} has jobs of others")
+
+    def walk(self) -> None:
+        """All pages, by their cursors: whoever was there all the time is on one of them, once."""
+        with self.book.lock:
+            since = time.time() - self.dice.choice([20, 60, 60, 300])
+            there = [one for one in self.book.entries if one.url and one.created > since]
+        instant = datetime.fromtimestamp(since - 1, UTC)
+        sort = self.dice.choice(["created", "-created"])
+        path = f"/rest/{JOB}?AFTER={instant:%Y-%m-%dT%H:%M:%SZ}&SORT={sort}&LIMIT=40"
+        found: list[str] = []
+        while path:
+            answer = self.ask("GET", path, 200, headers=_JSON)
+            if answer is None or answer.status != 200:
+                return
+            found += [job["jobId"] for job in json.loads(answer.body)["jobs"]]
+            links = answer.headers["Link"] or ""
+            following = [one for one in links.split(",") if 'rel="next"' in one]
+            path = following[0].partition("<")[2].partition(">")[0] if following else ""
+        self.book.count("lists walked to their end")
+        if len(found) != len(set(found)):
+            self.book.fault(f"{len(found) - len(set(found))} jobs were on two pages", "twice")
+        for entry in there:
+            if not entry.delete and entry.id not in found:
+                self.book.fault(f"{entry.url} is on no page of the list by {sort}", "lost")
 
     def set_text(self) -> None:
         entry = self.book.any(self.dice, [e for e in list(self.book.open) if e.run == NO])

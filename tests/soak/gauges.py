@@ -6,10 +6,12 @@ import json
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import linear_regression
 
 from servers import Site
 
@@ -46,9 +48,11 @@ def cpu(pid: int) -> float:
 
 
 def memory(pid: int) -> float:
-    """What it has in memory [MiB]."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGESIZE") / 2**20
+    """What it has in memory of its own, and its share of what it has with others (PSS) [MiB]."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 2**10
+    raise AssertionError(f"process {pid} has no PSS")
 
 
 def descriptors(pid: int) -> int:
@@ -59,33 +63,55 @@ def threads(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/task"))
 
 
-@dataclass
+@dataclass(frozen=True)
+class Trend:
+    """A straight line through what was measured, after the first third of the time."""
+
+    begin: float
+    end: float
+    worst: float
+
+    @property
+    def rise(self) -> float:
+        return self.end - self.begin
+
+    def __str__(self) -> str:
+        return f"{self.begin:.1f}, then {self.end:.1f}, at most {self.worst:.1f}"
+
+
+def trend(times: Sequence[float], values: Sequence[float]) -> Trend:
+    """By linear regression; caches fill in the first third, which does not count."""
+    first = next(place for place, time in enumerate(times) if time >= times[-1] / 3)
+    times, values = times[first:], values[first:]
+    slope, intercept = linear_regression(times, values)
+    begin, end = (intercept + slope * time for time in (times[0], times[-1]))
+    return Trend(begin=begin, end=end, worst=max(values))
+
+
 class Gauge(threading.Thread):
     """Looks at one process twice a second."""
 
-    pid: int
-    memory: list[float] = field(default_factory=list)
-    descriptors: list[int] = field(default_factory=list)
-    threads: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
+    def __init__(self, pid: int) -> None:
         super().__init__(name="gauge", daemon=True)
+        self.pid = pid
         self.stopping = threading.Event()
-
-    def __hash__(self) -> int:
-        return id(self)
+        self.times: list[float] = []
+        self.samples: dict[str, list[float]] = {name: [] for name in _MEASURES}
 
     def run(self) -> None:
+        begin = time.monotonic()
         while not self.stopping.wait(0.5):
-            self.memory.append(memory(self.pid))
-            self.descriptors.append(descriptors(self.pid))
-            self.threads.append(threads(self.pid))
+            self.times.append(time.monotonic() - begin)
+            for name, measure in _MEASURES.items():
+                self.samples[name].append(measure(self.pid))
 
-    def trends(self) -> dict[str, tuple[float, float]]:
-        """The middle values of the third and of the last quarter, by what is measured."""
-        found = {}
-        for name in ("memory", "descriptors", "threads"):
-            values = getattr(self, name)
-            quarter = max(1, len(values) // 4)
-            found[name] = (median(values[2 * quarter : 3 * quarter]), median(values[-quarter:]))
-        return found
+    def trends(self) -> dict[str, Trend]:
+        """By what is measured."""
+        return {name: trend(self.times, values) for name, values in self.samples.items()}
+
+
+_MEASURES: dict[str, Callable[[int], float]] = {
+    "memory": memory,
+    "descriptors": descriptors,
+    "threads": threads,
+}

@@ -7,18 +7,19 @@ import re
 import threading
 import time
 
-import gauges
-from load import ASKED, JOB, YES, Book, Entry
-from verdict import Verdict, judge, settle
-
-from servers import OVER, Site
+from servers import OVER
+from soak import gauges
+from soak.book import ASKED, YES, Book, Entry
+from soak.job import JOB
+from soak.sites import Soaked
+from soak.verdict import Verdict, judge, settle
 
 _IN_FLIGHT = 8
 _LONGEST = 60.0  # [s] from its creation to its end; what takes longer is stuck
 _SETTLES = 60.0
 
 
-def trivial(site: Site, number: int) -> Verdict:
+def trivial(site: Soaked, number: int) -> Verdict:
     """Run them all, on a server of their own, and look at what is left when it is quiet."""
     book = Book()
     server = site.serve()
@@ -42,7 +43,7 @@ def trivial(site: Site, number: int) -> Verdict:
     return verdict
 
 
-def _client(site: Site, book: Book, numbers: itertools.count[int], most: int) -> None:
+def _client(site: Soaked, book: Book, numbers: itertools.count[int], most: int) -> None:
     while (number := next(numbers)) < most:
         entry = Entry(word=f"trivial-{number}", run=ASKED)
         with book.lock:
@@ -56,7 +57,7 @@ def _client(site: Site, book: Book, numbers: itertools.count[int], most: int) ->
             book.fault(f"{entry.id} is {phase} after {_LONGEST:.0f} s at most")
 
 
-def _run(site: Site, entry: Entry) -> str:
+def _run(site: Soaked, entry: Entry) -> str:
     """The phase in which it ended, or is stuck."""
     deadline = time.monotonic() + _LONGEST
     fields = {"ledgers": str(site.folder / "ledgers"), "RUNID": entry.word}

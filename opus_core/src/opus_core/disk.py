@@ -24,6 +24,7 @@ ROOM: Final = 2**20
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _RETRY_AFTER: Final = 60.0  # [s]
+_NEW: Final = ".new."  # what files are called until they are whole
 
 
 @contextmanager
@@ -69,7 +70,7 @@ class NewFile:
     """
 
     def __init__(self, folder: Path, mode: int = FILE_MODE) -> None:
-        self._path = folder / f".new.{secrets.token_hex(8)}"
+        self._path = folder / f"{_NEW}{secrets.token_hex(8)}"
         self._mode = mode
 
     def __enter__(self) -> Self:
@@ -110,6 +111,14 @@ def put(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
     with NewFile(path.parent, mode) as file:
         file.write(data)
         file.keep(path.name)
+
+
+def tidy(folder: Path) -> None:
+    """Remove what somebody who was killed has left half written in it. Whoever is still at it finds
+    that his file is gone when he would give it its name."""
+    for path in folder.glob(f"{_NEW}*"):
+        with suppress(FileNotFoundError, IsADirectoryError, PermissionError):
+            path.unlink()
 
 
 def make_file(path: Path, data: bytes, mode: int = FILE_MODE) -> None:

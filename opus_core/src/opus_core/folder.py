@@ -300,6 +300,7 @@ class Folders:
         ]
         try:
             with disk.noticing_full(self.root):
+                disk.tidy(self.path(job.id))
                 disk.put(self.path(job.id) / "job.json", _json(provenance))
         except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
             raise NotFound(f"job {job.id} lets nobody write its job.json") from error
