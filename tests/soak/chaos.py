@@ -16,6 +16,7 @@ from soak.book import Book
 from soak.databases import Postgres
 from soak.sites import LEASE, Soaked
 
+_STARTS = 30.0  # [s] that a supervisor takes to get up on a busy machine, at most
 _EVERY = 60.0  # [s] within which somebody is killed, whatever the dice say
 
 
@@ -31,6 +32,8 @@ class Chaos(threading.Thread):
         self.windows: list[tuple[float, float]] = []  # in which the web may be silent
         self.slow: list[str] = []
         self.kills: list[float] = []  # instants of kill -9 of a server or a supervisor
+        self.again = 0  # supervisors that did not get up while there was no database
+        self._begun: dict[int, float] = {}  # when each supervisor was started, by its pid
         self.web: subprocess.Popen[bytes]
         self.supervisors: list[subprocess.Popen[bytes]] = []
 
@@ -38,7 +41,7 @@ class Chaos(threading.Thread):
         """Everything that is to run."""
         self.web = self.site.serve()
         if self.apart:
-            self.supervisors = [self.site.start("supervise") for _ in range(2)]
+            self.supervisors = [self._supervise() for _ in range(2)]
 
     @property
     def processes(self) -> list[subprocess.Popen[bytes]]:
@@ -73,10 +76,32 @@ class Chaos(threading.Thread):
             self.deeds.append(harm.__name__)
             self._note(f"{harm.__name__} of {[process.pid for process in self.processes]}")
             try:
+                self._revive()
                 harm()
             except Exception as error:
                 self.book.fault(f"{harm.__name__} showed a fault: {error!r}")
             self._note(f"{harm.__name__} done: {[process.pid for process in self.processes]}")
+
+        self._revive()
+
+    def _supervise(self) -> subprocess.Popen[bytes]:
+        process = self.site.start("supervise")
+        self._begun[process.pid] = time.monotonic()
+        return process
+
+    def _revive(self) -> None:
+        """What an init system does with a supervisor that says it cannot start and ends."""
+        for place, one in enumerate(self.supervisors):
+            if one.poll() is not None:
+                self._gone(one)
+                self.supervisors[place] = self._supervise()
+
+    def _refused(self, process: subprocess.Popen[bytes], code: int) -> bool:
+        """It was just starting while there was no database, which is no fault of its own."""
+        young = time.monotonic() - self._begun.get(process.pid, 0.0) < _STARTS
+        refused = code == 2 and young and isinstance(self.site.database, Postgres)
+        self.again += refused
+        return refused
 
     def _note(self, what: str) -> None:
         """For whoever wants to know what happened to a job."""
@@ -121,7 +146,7 @@ class Chaos(threading.Thread):
                 one.kill()
             for one in self.supervisors:
                 self._gone(one)
-            self.supervisors = [self.site.start("supervise") for _ in range(2)]
+            self.supervisors = [self._supervise() for _ in range(2)]
             self.stopping.wait(self.dice.uniform(0, 1.5))
 
     def pause_supervisor(self) -> None:
@@ -136,7 +161,7 @@ class Chaos(threading.Thread):
             for process in self.processes:
                 self._gone(process)
             self._doze()
-            self.supervisors = [self.site.start("supervise") for _ in range(2)]
+            self.supervisors = [self._supervise() for _ in range(2)]
             self.web = self.site.serve()
 
     def hurt_a_job(self) -> None:
@@ -187,7 +212,7 @@ class Chaos(threading.Thread):
         self._gone(one, number)
         self._in_time("supervisor", number, begin)
         self._doze()
-        self.supervisors[self.supervisors.index(one)] = self.site.start("supervise")
+        self.supervisors[self.supervisors.index(one)] = self._supervise()
 
     def _pause(self, process: subprocess.Popen[bytes]) -> None:
         process.send_signal(signal.SIGSTOP)
@@ -202,7 +227,8 @@ class Chaos(threading.Thread):
     ) -> None:
         code = process.wait(timeout=90)
         self.site.processes.remove(process)
-        if code != (0 if number == signal.SIGTERM else -number):
+        right = code == (0 if number == signal.SIGTERM else -number)
+        if not right and not self._refused(process, code):
             self.book.fault(f"process {process.pid} ended with {code} and not by {number.name}")
 
     def _in_time(self, what: str, number: signal.Signals, begin: float) -> None:

@@ -130,8 +130,12 @@ class Client(threading.Thread):
             entry.limit, entry.seconds = 1, 30
         if dice.random() < 0.25:
             size = dice.choices([1, 10, 100_000, dice.randrange(2, 5) * 2**20], [2, 3, 4, 1])[0]
-            entry.upload = Upload(seed=dice.getrandbits(32), size=size)
+            entry.upload = self.upload(size)
         return entry
+
+    def upload(self, size: int) -> Upload:
+        """Another file."""
+        return Upload(seed=self.dice.getrandbits(32), size=size)
 
     def form(self, entry: Entry, **more: str) -> tuple[bytes, dict[str, str]]:
         """The request that makes it."""

@@ -30,7 +30,7 @@ def leftovers(site: Soaked, rows: dict[str, Row]) -> Iterator[str]:
             yield f"left: the folder {folder.name} belongs to no job"
     local = data / "local"
     for kind in ("records", "launched", "aborted"):
-        names = [path.name for path in (local / kind).iterdir()]
+        names = [path.name for path in local.glob(f"{kind}/*")]
         left = [name for name in names if kind != "records" or not name.endswith(".")]
         if left or len(names) > 1:
             yield f"left: the local manager still has {kind}: {names[:5]}"

@@ -77,7 +77,7 @@ def under_load(site: Soaked, seed: str, seconds: float, *, apart: bool, calm: bo
     verdict = judge(site, book, chaos.windows, follower.heard)
     verdict.notes.insert(0, f"all was over after {quiet:.1f} s of quiet")
     if calm:
-        _growth(gauge, verdict)
+        growth(gauge, verdict)
         _idleness(site, chaos.web.pid, verdict)
     else:
         _harm(chaos, seconds, verdict)
@@ -91,12 +91,15 @@ def _harm(chaos: Chaos, seconds: float, verdict: Verdict) -> None:
         f"kill -9 {len(chaos.kills)} times, at least every {peace:.0f} s;"
         f" done to it: {dict(Counter(chaos.deeds))}",
     )
+    if chaos.again:
+        verdict.notes.append(f"started again {chaos.again} times, for want of a database at first")
     verdict.notes += chaos.slow
     if seconds > 2 * _EVERY and not 0 < peace <= _EVERY:
         verdict.faults.append(f"wrong: nobody was killed for {peace:.0f} s, so this shows little")
 
 
-def _growth(gauge: gauges.Gauge, verdict: Verdict) -> None:
+def growth(gauge: gauges.Gauge, verdict: Verdict) -> None:
+    """Note what a process has gained while nobody harmed it, and whether that is too much."""
     for name, found in gauge.trends().items():
         verdict.notes.append(f"{name} of the server: {found}")
         if found.rise > _GROWTH[name]:
