@@ -149,6 +149,11 @@ HERE = "/srv/opus/data" if os.path.isdir("/srv") else "/var/lib/opus/data"
             "/home/opus/opus-jobs on login cannot be written to",
             "opus-jobs on login cannot be written to",
         ),
+        (
+            "the database postgresql://opus@db.example.org:5433/jobs is busy; try again",
+            "the database jobs is busy; try again",
+        ),
+        ("ivo://org.example/opus", "ivo://org.example/opus"),
         ("root: /", "root: /"),
         ("POST /rest/fit, GET /handler/job_event", "POST /rest/fit, GET /handler/job_event"),
         (

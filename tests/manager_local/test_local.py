@@ -239,6 +239,21 @@ def test_a_record_is_on_the_disk_before_anything_is_started(
     assert wait_end(manager, task).cause is Cause.OK
 
 
+def test_what_somebody_killed_has_left_half_done_goes_with_the_next_job(
+    make: Make, prepare: Prepare, tmp_path: Path
+) -> None:
+    manager = make()
+    first, second = prepare("true"), prepare("true")
+    manager.start(first)
+    wait_end(manager, first)
+    half = [tmp_path / "local" / "records" / ".new.0123", tmp_path / "local" / "launched" / ".4567"]
+    half[0].write_text("{")
+    half[1].symlink_to("1/boot/2/3")
+    manager.start(second)
+    assert not any(os.path.lexists(path) for path in half)
+    assert wait_end(manager, second).cause is Cause.OK
+
+
 def test_as_many_jobs_run_as_there_are_cores_if_nothing_else_is_said(
     make: Make, prepare: Prepare, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import http.client
 import itertools
 import json
 import random
+import re
 import secrets
 import threading
 import time
@@ -69,7 +70,7 @@ class Client(threading.Thread):
         self.book.count(f"{method} {answer.status}")
         if answer.status == 503 and answer.headers["Retry-After"]:
             with self.book.lock:
-                self.book.refused[answer.text.strip()] += 1
+                self.book.refused[_sentence(answer)] += 1
             self.stopping.wait(0.2)
         elif answer.status not in expected:
             self.book.fault(what)
@@ -355,6 +356,15 @@ class Client(threading.Thread):
         if entry is None:
             return
         self.post(f"{entry.url}/parameters", 303, 403, 404, code=str(entry.code))
+
+
+_SAID = re.compile(r'"error": "(.*)"|role="alert"><p>(.*)</p>')
+
+
+def _sentence(answer: Answer) -> str:
+    """What an error says, in whatever format."""
+    found = _SAID.search(answer.text)
+    return next(filter(None, found.groups())) if found else answer.text.strip()
 
 
 def _form(fields: dict[str, str], file: bytes) -> tuple[bytes, str]:

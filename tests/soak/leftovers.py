@@ -83,7 +83,7 @@ def _size(folder: Path) -> int:
     return sum(files.values())
 
 
-_NAMES = re.compile(r"[0-9a-f]{32}|[0-9a-f-]{36}|(?<![a-z])\d[\d./]*")
+_NAMES = re.compile(r"[0-9a-f]{32}|[0-9a-f]{16}|[0-9a-f-]{36}|(?<![a-z])\d[\d./]*")
 
 
 def traces(site: Soaked) -> tuple[list[str], list[str]]:

@@ -28,7 +28,8 @@ def test_there_is_no_such_database(database):
 
 
 def test_nobody_listens():
-    assert "cannot be reached" in refusal("postgresql://opus@127.0.0.1:9/opus")
+    sentence = refusal("postgresql://opus@127.0.0.1:9/opus")
+    assert "opus@127.0.0.1:9/opus cannot be reached: Connection refused; try again" in sentence
 
 
 def test_there_is_no_such_schema(database):

@@ -35,6 +35,10 @@ _FALSE: Final = frozenset({"false", "0", "no"})
 _PATH: Final = re.compile(
     r"(?<![\w/:.~])/(?=(?P<top>[^\s/'\"`,;:()]+))(?:[^\s/'\"`,;:()]+/)*(?P<name>[^\s/'\"`,;:()]+)/?"
 )
+# Of a database, say. What a browser opens, and what the Virtual Observatory names, is everybody's.
+_ADDRESS: Final = re.compile(
+    r"\b(?!https?:|ftp:|ivo:)[a-z][a-z0-9+.-]*://[^\s/]+/(?P<name>[^\s/,;]+)"
+)
 _HOST: Final = re.compile(
     r"(?:(?P<name>[A-Za-z0-9_.-]{1,255})|\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\])(?::(?P<port>[0-9]{1,5}))?"
 )
@@ -71,12 +75,13 @@ def shown(text: str) -> str:
 
 
 def without_paths(sentence: str) -> str:
-    """A sentence about this machine, or the cluster, as everybody may read it: of an absolute path
-    its last name alone. The log and `opus check` have all of it.
+    """A sentence about this machine, or the cluster, as everybody may read it: of an absolute path,
+    or of the address of a database, its last name alone. The log and `opus check` have all of it.
 
     Addresses of ours and of others, which look alike, stay: a path begins with a folder that there
     is in the root of this machine, or that clusters are wont to have.
     """
+    sentence = _ADDRESS.sub(r"\g<name>", sentence)
     return _PATH.sub(lambda path: path["name"] if path["top"] in _tops() else path[0], sentence)
 
 

@@ -96,6 +96,7 @@ class Records:
         names = self._names()
         number = next((int(number) for number, own in names if unquote(own) == tag), None)
         if number is None:
+            self._tidy()
             number = int(names[-1][0]) + 1 if names else 1
             self._write(Record(number=number, tag=tag, folder=folder, submitted=now()))
         record = self.read(number, tag)
@@ -172,6 +173,13 @@ class Records:
         with suppress(FileExistsError):
             os.symlink("aborted", link)
             disk.sync(link.parent)
+
+    def _tidy(self) -> None:
+        """Remove what somebody who was killed has left half done. Called under the lock, so that
+        nobody is at it."""
+        for kind in ("records", "launched"):
+            for path in (self.folder / kind).glob(".*"):
+                path.unlink(missing_ok=True)
 
     def _write(self, record: Record) -> None:
         """On the disk when this returns."""

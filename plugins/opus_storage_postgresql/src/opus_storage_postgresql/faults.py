@@ -81,7 +81,9 @@ def _unusable(where: str, cause: psycopg.Error) -> OpusError:
 
 
 def _first_line(cause: psycopg.Error) -> str:
-    return str(cause).strip().partition("\n")[0] or type(cause).__name__
+    line = str(cause).strip().partition("\n")[0]
+    # "connection to server at ..., port ... failed: " says again where it is.
+    return line.rpartition(" failed: ")[2].strip() or type(cause).__name__
 
 
 def _not_unicode(error: UnicodeEncodeError) -> OpusError:
