@@ -23,7 +23,7 @@ import pytest
 
 from servers import OVER, Site, eventually
 from services.postgresql import server
-from upgrade.make import FILE, ODD, digest, form
+from upgrade.survey import FILE, ODD, digest, form
 
 UPGRADE = Path(__file__).resolve().parents[1] / "upgrade"
 RELEASES = {
