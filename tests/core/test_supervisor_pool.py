@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 
+from opus_core.errors import Unavailable
 from opus_core.supervisor.pool import Pool
 from opus_core.testing.timing import eventually
 
@@ -112,3 +113,15 @@ def test_a_task_that_fails_does_not_take_its_thread_along(caplog):
         pool.give("a", work.task("a"))
         begins(work, "a")
     assert "bad could not be done" in caplog.text
+
+
+def test_who_cannot_be_reached_is_told_of_in_one_line(caplog):
+    def fail():
+        raise Unavailable("the database is away; try again")
+
+    with a_pool(1) as (pool, _):
+        pool.give("outputs", fail)
+        eventually(lambda: not pool.under_way, "it has been tried")
+    (line,) = caplog.records
+    assert line.getMessage() == "outputs has to wait: the database is away; try again"
+    assert (line.levelname, line.exc_info) == ("WARNING", None)

@@ -98,10 +98,13 @@ class Chaos(threading.Thread):
 
     def _refused(self, process: subprocess.Popen[bytes], code: int) -> bool:
         """It was just starting while there was no database, which is no fault of its own."""
-        young = time.monotonic() - self._begun.get(process.pid, 0.0) < _STARTS
-        refused = code == 2 and young and isinstance(self.site.database, Postgres)
+        refused = code == 2 and self._is_young(process) and isinstance(self.site.database, Postgres)
         self.again += refused
         return refused
+
+    def _is_young(self, process: subprocess.Popen[bytes]) -> bool:
+        """It may be a supervisor that is still starting."""
+        return time.monotonic() - self._begun.get(process.pid, -_STARTS) < _STARTS
 
     def _note(self, what: str) -> None:
         """For whoever wants to know what happened to a job."""
@@ -228,6 +231,8 @@ class Chaos(threading.Thread):
         code = process.wait(timeout=90)
         self.site.processes.remove(process)
         right = code == (0 if number == signal.SIGTERM else -number)
+        # Python had not come to say what it does with SIGTERM.
+        right = right or (code == -number and self._is_young(process))
         if not right and not self._refused(process, code):
             self.book.fault(f"process {process.pid} ended with {code} and not by {number.name}")
 

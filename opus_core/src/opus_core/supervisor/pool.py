@@ -8,6 +8,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from opus_core.errors import Unavailable
+
 log = logging.getLogger(__name__)
 
 _Task = tuple[str, Callable[[], None]]
@@ -89,6 +91,9 @@ class Pool:
     def _do(self, name: str, task: Callable[[], None], whose: str) -> None:
         try:
             task()
+        except Unavailable as error:
+            # A storage or a cluster that is away: no fault of ours, and it is given again.
+            log.warning("%s has to wait: %s", name, error.sentence)
         except Exception:
             log.exception("%s could not be done", name)
         finally:
