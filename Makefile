@@ -1,5 +1,5 @@
-# Try OPUS, run it, test it. Needs make and Python 3.11 or newer; all else goes into .venv,
-# .venv-test and .venv-docs in this folder, never into the system's Python.
+# Try OPUS, run it, test it, release it. Needs make and Python 3.11 or newer; all else goes into
+# .venv and its like in this folder, never into the system's Python.
 
 PYTHON ?= python3
 # With a registry that only pip knows of (pip.conf), without uv:  make test TOX="tox>=4.25"
@@ -15,7 +15,7 @@ export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve init test bench soak docs release clean
+.PHONY: help demo serve init test bench soak docs release version clean
 
 help: ## say what there is to do
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -54,19 +54,15 @@ docs: .venv-docs/stamp ## make a site of the pages, with a search; it needs no s
 	@.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs . docs/_build/html
 	@echo "Open file://$(CURDIR)/docs/_build/html/index.html"
 
-# Each wheel is built from its sdist, so that what an sdist lacks shows here.
-release: .venv/stamp ## build the wheel and the sdist of every distribution into dist
-	@.venv/bin/python -c 'import build, hatchling' 2>/dev/null || \
-		.venv/bin/python -m pip install -q 'build>=1.2' 'hatchling>=1.27'
-	@rm -rf dist
-	@for part in $(PARTS); do \
-		.venv/bin/python -m build --no-isolation --outdir dist "$$part" >dist.log 2>&1 || \
-			{ cat dist.log; exit 1; }; \
-	done; rm dist.log
-	@ls dist
+release: .venv-release/stamp ## fill dist with what can be published; DIRTY=1 also with what is in no commit
+	@.venv-release/bin/python -m release $(if $(DIRTY),--dirty) dist
+
+version: ## raise the version of everything: VERSION=0.2.0
+	$(check_python)
+	@$(PYTHON) -m release.version '$(VERSION)'
 
 clean: ## remove the environments and caches; opus-data stays
-	rm -rf .venv .venv-test .venv-docs docs/_build .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis dist dist.log */dist plugins/*/dist
+	rm -rf .venv .venv-test .venv-docs .venv-release docs/_build .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian keeps ensurepip, without which there is no pip in a venv, in a package of its own.
@@ -101,4 +97,13 @@ endef
 	@echo "Installing what builds the pages into .venv-docs: this time, and when that changes ..."
 	@test -e $@ || $(PYTHON) -m venv --clear .venv-docs
 	@.venv-docs/bin/python -m pip install -qq --requirement docs/requirements.txt
+	@touch $@
+
+# Nothing of OPUS: what is released is made and tried apart from the checkout.
+.venv-release/stamp: Makefile
+	$(check_python)
+	@echo "Installing the tools that make a release into .venv-release ..."
+	@test -e $@ || $(PYTHON) -m venv --clear .venv-release
+	@.venv-release/bin/python -m pip install -qq 'build>=1.2' 'hatchling>=1.27' 'twine>=6' \
+		'check-wheel-contents>=0.6'
 	@touch $@
