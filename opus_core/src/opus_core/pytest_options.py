@@ -19,7 +19,12 @@ NO_CONFIG = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options, in a group of their own in `pytest --help`."""
+    """Add the options, in a group of their own in `pytest --help`; and show the values that were
+    compared where a contract or a journey fails."""
+    import pytest
+
+    # Here, because a conftest.py, which imports the contract, is read before pytest_configure.
+    pytest.register_assert_rewrite("opus_core.testing")
     group = parser.getgroup("opus", f"journeys through a whole OPUS server (--pyargs {SUITE})")
     group.addoption(
         "--opus-config", metavar="FILE", help="opus.toml of the server that the journeys start"
@@ -43,11 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Show the values that were compared where a contract or a journey fails; and say what to type
-    to who asks for the journeys and names no server."""
-    import pytest
-
-    pytest.register_assert_rewrite("opus_core.testing")
+    """Say what to type to who asks for the journeys and names no server."""
     asked = any(argument.startswith(SUITE) for argument in config.args)
     if asked and not config.getoption("opus_config"):
+        import pytest
+
         raise pytest.UsageError(NO_CONFIG)
