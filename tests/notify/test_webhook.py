@@ -173,6 +173,7 @@ def test_no_redirection_is_followed(target, hook, status):
         (format_datetime(datetime.now(UTC) + timedelta(seconds=3600), usegmt=True), 3000, 3600),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
     ],
+    ids=["seconds", "none", "an instant", "long ago"],  # not the instant: workers have to agree
 )
 def test_the_receiver_may_say_when(target, hook, written, least, most):
     hook.will(429, retry_after=written)
