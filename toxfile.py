@@ -1,10 +1,15 @@
-"""Let tox say for each environment how many minutes it took, and in the end which tests failed."""
+"""Let tox find the Pythons that pyenv has, say for each environment how many minutes it took, and
+in the end which tests failed."""
 
 from __future__ import annotations
 
 import atexit
+import os
 import re
+import shutil
+import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tox.plugin import impl
@@ -18,6 +23,21 @@ _started: dict[str, float] = {}
 _failed: list[str] = []
 
 _LOST = re.compile(r"^(?:\x1b\[\d+m)*((?:FAILED|ERROR)\b.*?)(?:\x1b\[\d+m)*$", re.MULTILINE)
+
+
+def _find_what_pyenv_has() -> None:
+    """pyenv puts a python3.12 on the path that fails while another version is chosen, and whoever
+    looks for a Python stops there. So what it stands for comes last on the path."""
+    if shutil.which("pyenv") is None:
+        return
+    told = subprocess.run(["pyenv", "root"], capture_output=True, text=True, check=False)
+    if told.returncode:
+        return
+    folders = sorted(Path(told.stdout.strip()).glob("versions/*/bin"))
+    os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, folders)])
+
+
+_find_what_pyenv_has()
 
 
 @impl

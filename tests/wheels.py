@@ -27,11 +27,11 @@ def build(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.whl"))
 
 
-def install(wheels: list[Path]) -> None:
+def install(wheels: list[Path], *options: str | Path) -> None:
     # pip leaves alone what is there in the same version, as ours always is: so by force. The
     # second call brings what they require.
     pip("install", "--force-reinstall", "--no-deps", *wheels)
-    pip("install", *wheels)
+    pip("install", *options, *wheels)
 
 
 def pip(command: str, *arguments: str | Path) -> None:
