@@ -59,6 +59,9 @@ def _project(folder: Path) -> dict[str, Any]:
 
 def git(*words: str) -> str | None:
     """What git says of this checkout; None if it does not know, or is not there."""
+    # Sources that were unpacked inside of some other checkout have no history of their own.
+    if not (CHECKOUT / ".git").exists():
+        return None
     try:
         done = subprocess.run(
             ["git", "-C", CHECKOUT, *words], capture_output=True, text=True, check=False

@@ -5,43 +5,12 @@ from __future__ import annotations
 import os
 import pwd
 import re
-import shutil
 import stat
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-INSTALLING = 300  # [s] it may take to bring all packages from a slow registry
-# What a make around this test has told its children, and where Python and its programs lie.
-OURS = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONPATH", "VIRTUAL_ENV")
-NOT_TRACKED = shutil.ignore_patterns(".git", ".venv*", ".tox", ".*_cache", "__pycache__", "opus-*")
-
-
-def fresh(folder):
-    """A checkout of what is tracked, as it lies here now."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=CHECKOUT, capture_output=True, text=True)
-    if listed.returncode:  # the sources came without their history
-        shutil.copytree(CHECKOUT, folder, ignore=NOT_TRACKED)
-        return folder
-    for name in filter(None, listed.stdout.split("\0")):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(CHECKOUT / name, folder / name)
-    return folder
-
-
-def make(folder, *words, seconds=60, **environment):
-    kept = {key: value for key, value in os.environ.items() if key not in OURS}
-    return subprocess.run(
-        ["make", *words],
-        cwd=folder,
-        env={**kept, **environment},
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-    )
+from make.checkout import INSTALLING, fresh, make
 
 
 @pytest.fixture
@@ -103,24 +72,6 @@ def test_serve_is_the_command_without_a_configuration(installed):
 
 
 @pytest.mark.timeout(INSTALLING + 60)
-def test_a_release_is_a_wheel_and_an_sdist_of_every_distribution(installed):
-    folder, _ = installed
-    done = make(folder, "release", seconds=INSTALLING)
-    assert done.returncode == 0, done.stdout + done.stderr
-    parts = [one.parent for one in (*folder.glob("*/pyproject.toml"), *folder.glob("plugins/*/*"))]
-    names = {one.name for one in parts if (one / "pyproject.toml").exists()}
-    assert names
-    found = sorted(one.name for one in (folder / "dist").iterdir())
-    versions = {
-        re.fullmatch(r"\w+-([\d.]+)(?:-py3-none-any\.whl|\.tar\.gz)", one)[1] for one in found
-    }
-    [version] = versions
-    endings = (f"-{version}-py3-none-any.whl", f"-{version}.tar.gz")
-    assert found == sorted(f"{name}{ending}" for name in names for ending in endings)
-    assert done.stdout.split() == found
-
-
-@pytest.mark.timeout(INSTALLING + 60)
 def test_a_user_that_there_is_not_is_a_sentence(installed):
     folder, _ = installed
     done = make(folder, "init", "WWWUSER=no such user")
@@ -153,7 +104,9 @@ def python(tmp_path):
     return lacking
 
 
-@pytest.mark.parametrize("target", ["demo", "serve", "init", "test", "bench", "soak", "docs"])
+@pytest.mark.parametrize(
+    "target", ["demo", "serve", "init", "test", "bench", "soak", "docs", "release", "version"]
+)
 def test_without_ensurepip_it_says_the_one_command_to_type(checkout, python, target):
     done = make(checkout, target, PATH=python("ensurepip"))
     assert done.returncode == 2

@@ -16,6 +16,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -187,7 +188,7 @@ def project(folder: Path, name: str, source: str) -> Path:
             [project]
             name = "opus-{name}"
             version = "3.2.1"
-            dependencies = ["opus-core~=0.1.0"]
+            dependencies = ["opus-core~={version("opus-core")}"]
 
             [project.entry-points.opus]
             {name} = "opus_{name}"

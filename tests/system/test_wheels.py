@@ -6,7 +6,7 @@ import importlib
 import os
 import tomllib
 import zipfile
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from pathlib import Path
 
 import pytest
@@ -47,7 +47,7 @@ def test_every_file_of_the_package_is_in_its_wheel(source, contents):
 def test_a_wheel_has_nothing_but_its_package_and_metadata(source, contents):
     assert {name.split("/")[0] for name in contents} == {
         source.name,
-        f"{source.name}-0.1.0.dist-info",
+        f"{source.name}-{version(source.name)}.dist-info",
     }
 
 
