@@ -57,6 +57,14 @@ def test_the_files_that_other_pythons_run_are_there():
     assert [file for file in files if not (CHECKOUT / file).is_file()] == []
 
 
+def test_a_python_that_is_not_there_is_skipped_by_name_and_no_failure():
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(CHECKOUT / "tox.ini")
+    assert parser["tox"]["skip_missing_interpreters"] == "true"
+    for file in ("Makefile", ".ci/run"):
+        assert "skip-missing" not in (CHECKOUT / file).read_text()
+
+
 def test_the_pythons_that_are_promised_are_those_that_are_tested():
     listed, _ = environments()
     tested = {"3.11", *(re.sub(r"py3", "3.", name) for name in listed if name.startswith("py3"))}
