@@ -44,7 +44,8 @@ def places() -> Iterator[tuple[Path, str]]:
 def mentions() -> Iterator[tuple[Path, str]]:
     """Where it may stand any number of times: requirements, and tables on pages."""
     names = "|".join(part.name for part in parts())
-    pages = sorted((CHECKOUT / "docs").rglob("*.md"))
+    found = (CHECKOUT / "docs").rglob("*.md")
+    pages = sorted(page for page in found if "_build" not in page.parts)  # what was made of them
     for file in (*(part.folder / "pyproject.toml" for part in parts()), *pages):
         yield file, _PIN
     for file in sorted((CHECKOUT / "docs").rglob("pyproject.toml")):

@@ -73,7 +73,8 @@ def files(page: Path) -> dict[str, Block]:
 
 
 def matches(printed: str, said: str) -> bool:
-    """Whether it was said as printed, where `...` stands for anything; line ends at the end are
-    nobody's concern."""
-    pattern = re.escape(printed.rstrip("\n")).replace(re.escape("..."), ".*?")
-    return re.fullmatch(pattern, said.rstrip("\n"), re.DOTALL) is not None
+    """Whether it was said as printed, where `...` stands for anything; line ends at the end and
+    the width of columns are nobody's concern."""
+    printed, said = (re.sub(" +", " ", text.rstrip("\n")) for text in (printed, said))
+    pattern = re.escape(printed).replace(re.escape("..."), ".*?")
+    return re.fullmatch(pattern, said, re.DOTALL) is not None
