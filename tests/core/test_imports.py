@@ -42,7 +42,7 @@ LINES = (
     ("publishing", "service", "supervisor"),
     ("render",),
     ("routes", "client", "remote"),
-    ("app", "skeleton"),
+    ("app", "skeleton", "deployment"),
     ("serving", "wsgi"),
     ("commands",),
     ("cli",),

@@ -7,7 +7,6 @@ import dataclasses
 import os
 import pwd
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -25,10 +24,11 @@ from opus_core.app import (
     opened_storage,
 )
 from opus_core.backends import SUPERVISOR, Storage, Task
-from opus_core.commands.user import console, link
+from opus_core.commands.user import console, link, system_name
 from opus_core.config import Config, load
 from opus_core.datadir import INSTANCE_STREAM, open_data_dir
 from opus_core.definition import JobDefinition
+from opus_core.deployment import Deployment
 from opus_core.errors import BadRequest, ConfigError
 from opus_core.offers import EXTENSION, KINDS
 from opus_core.plugins import Registry
@@ -41,30 +41,6 @@ _TABLES: Final[tuple[tuple[str, type[Any]], ...]] = (
     ("jobs", sections.Jobs),
     ("auth", sections.Auth),
 )
-
-_WSGI: Final = """\
-from opus_core.wsgi import make_application
-
-application = make_application({config!r})
-"""
-
-_APACHE: Final = """\
-# OPUS under Apache with mod_wsgi. Include this file in a virtual host. The web side only: run
-# `opus --config {config} supervise` beside it, as the same user.
-WSGIPassAuthorization On
-WSGIChunkedRequest On
-WSGIApplicationGroup %{{GLOBAL}}
-AllowEncodedSlashes NoDecode
-WSGIDaemonProcess opus {user}display-name=%{{GROUP}} threads=64 python-home={prefix} \\
-    lang=C.UTF-8 locale=C.UTF-8 umask=0007
-WSGIProcessGroup opus
-WSGIScriptAlias /opus {folder}/wsgi.py
-<Directory {folder}>
-    <Files wsgi.py>
-        Require all granted
-    </Files>
-</Directory>
-"""
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -107,16 +83,8 @@ def run(args: argparse.Namespace) -> int:
     if config_file.exists():
         raise BadRequest(f"{config_file} is there already; edit it, or choose another folder")
     config_file.write_text(commented(folder))
-    (folder / "wsgi.py").write_text(_WSGI.format(config=str(config_file)))
-    (folder / "apache.conf").write_text(
-        _APACHE.format(
-            config=config_file,
-            folder=folder,
-            prefix=sys.prefix,
-            user=f"user={args.user} " if args.user else "",
-        )
-    )
     config = load(config_file)
+    _write_deployment(config_file, config, args.user)
     opened = examples()
     if opened is not None:
         open_catalogue(config).install_examples(opened)
@@ -128,13 +96,22 @@ def run(args: argparse.Namespace) -> int:
         _give(folder, owner)
     print(f"{config_file} is written; every setting in it is explained there")
     print(f"start:   opus --config {config_file} serve")
-    print(f"Apache:  include {folder / 'apache.conf'} and run")
-    print(f"         opus --config {config_file} supervise")
+    print("site:    wsgi.py, apache.conf and deploy/ beside it are for Apache, nginx and systemd")
     print(f"sign-in: {args.admin} is the first admin; this link signs in once, within a day:")
     print(f"         {first}")
     print("         `opus user` makes further users, and further links; on a machine of your own,")
     print("         `anonymous = true` in [auth] lets everybody run jobs")
     return 0
+
+
+def _write_deployment(file: Path, config: Config, user: str | None) -> None:
+    """The files for Apache, nginx and systemd, beside the configuration."""
+    runs_as = user or (system_name(os.geteuid()) if os.geteuid() else None)
+    deployment = Deployment(config=config, file=file, user=runs_as, apache_user=user)
+    for name, text in deployment.files():
+        path = file.parent / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
 
 
 def _claim(args: argparse.Namespace) -> int:
