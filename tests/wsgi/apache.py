@@ -1,4 +1,4 @@
-"""A real Apache with mod_wsgi on a loopback port, as `opus init` sets it up.
+"""A real Apache on a loopback port, with mod_wsgi or as a proxy, as `opus init` sets it up.
 
 Nothing of the system's Apache is used but its programs, and all it writes is in a temporary folder.
 Where root runs the tests, whatever it serves runs as nobody.
@@ -34,10 +34,17 @@ PidFile {run}/httpd.pid
 Mutex file:{run} default
 DefaultRuntimeDir {run}
 ErrorLog {run}/error.log
-WSGISocketPrefix {run}/wsgi
 {user}
 {modules}
 <VirtualHost 127.0.0.1:{port}>
+{site}
+</VirtualHost>
+"""
+_TLS = """\
+Listen 127.0.0.1:{port}
+<VirtualHost 127.0.0.1:{port}>
+SSLEngine On
+SSLCertificateFile {certificate}
 {site}
 </VirtualHost>
 """
@@ -121,12 +128,16 @@ def init(venv: Path, folder: Path) -> None:
     )
 
 
-def start(folder: Path, port: int, site: str) -> subprocess.Popen[bytes]:
-    """Apache with the folder's `wsgi.py`; `site` is what an `apache.conf` says."""
+def start(
+    folder: Path, port: int, site: str, tls: int | None = None, certificate: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Apache in this folder; `site` is what its virtual host has, or both with the port `tls`."""
     run = folder / "run"
     run.mkdir(exist_ok=True)
-    names = ["mpm_event", "authz_core", "alias", "wsgi"]
+    names = ["mpm_event", "authz_core", "alias"]
+    names += ["proxy", "proxy_http", "headers"] if "ProxyPass" in site else ["wsgi"]
     names += ["xsendfile"] if "XSendFile" in site else []
+    names += ["ssl"] if tls else []
     here = [name for name in names if (MODULES / f"mod_{name}.so").exists()]
     assert here == names
     config = folder / "httpd.conf"
@@ -135,9 +146,11 @@ def start(folder: Path, port: int, site: str) -> subprocess.Popen[bytes]:
             run=run,
             port=port,
             user="User nobody\nGroup nogroup" if NOBODY else "",
-            modules="\n".join(f"LoadModule {one}_module {MODULES}/mod_{one}.so" for one in names),
+            modules="\n".join(f"LoadModule {one}_module {MODULES}/mod_{one}.so" for one in names)
+            + (f"\nWSGISocketPrefix {run}/wsgi" if "wsgi" in names else ""),
             site=site,
         )
+        + (_TLS.format(port=tls, certificate=certificate, site=site) if tls else "")
     )
     with (run / "out.log").open("ab") as log:
         return subprocess.Popen(

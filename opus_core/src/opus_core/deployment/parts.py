@@ -30,7 +30,8 @@ def apache(text: str) -> list[Directive]:
 
 def nginx(text: str) -> list[Directive]:
     """The directives of a file for nginx; the head of a block is one, too."""
-    found, words = [], []
+    found: list[Directive] = []
+    words: list[str] = []
     for match in _NGINX.finditer(text):
         if match[0].startswith("#"):
             continue
