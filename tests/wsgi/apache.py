@@ -30,6 +30,7 @@ _HTTPD = """\
 ServerRoot {run}
 ServerName localhost
 Listen 127.0.0.1:{port}
+Timeout 2
 PidFile {run}/httpd.pid
 Mutex file:{run} default
 DefaultRuntimeDir {run}

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
+import os
+import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from servers import Site, eventually
+from servers import LEDGER_WADL, OVER, Site, eventually, runs
 from wsgi import apache
+from wsgi.crowd import crowd
+from wsgi.installed import PATIENT_SCRIPT
+
+PASSWORD = "rather long, and joan's"
 
 LIST = "/opus/rest/periodogram"
 BEARER = {"Authorization": "Bearer ann"}
@@ -35,16 +44,21 @@ def one(request, venv) -> Iterator[Site]:
         config = folder / "opus.toml"
         text = apache.replaced(config.read_text(), "^# threads = 64$", "threads = 5")
         text = apache.replaced(text, "^# max_wait = 60$", "max_wait = 4")
+        text = apache.replaced(text, "^# passwords = false$", "passwords = true")
         site = apache.replaced((folder / "apache.conf").read_text(), "threads=64", "threads=5")
         if sendfile:
             text = apache.replaced(text, "^# sendfile = .*$", 'sendfile = "x-sendfile"')
             site += f"XSendFile On\nXSendFilePath {folder}/jobs\n"
         config.write_text(text)
+        opus = [*apache.NOBODY, venv / "bin" / "opus", "--config", config]
+        for words, said in (("add", ""), ("password", PASSWORD)):
+            command = [*opus, "user", words, "joan"]
+            subprocess.run(command, check=True, capture_output=True, text=True, input=said, cwd="/")
+        describe(opus, outside)
         client.processes.append(apache.start(folder, client.port, site))
         with (outside / "supervisor.log").open("ab") as log:
-            command = [venv / "bin" / "opus", "--config", config, "supervise"]
             client.processes.append(
-                subprocess.Popen([*apache.NOBODY, *command], cwd="/", stdout=log, stderr=log)
+                subprocess.Popen([*opus, "supervise"], cwd="/", stdout=log, stderr=log)
             )
 
         def up() -> bool:
@@ -55,12 +69,23 @@ def one(request, venv) -> Iterator[Site]:
                 return False
 
         eventually(up)
+        client.folder = folder
         yield client
         said = (folder / "run" / "error.log").read_text()
         assert "Traceback" not in said, said[-3000:]
     finally:
         client.stop()
         shutil.rmtree(outside, ignore_errors=True)
+
+
+def describe(opus: list[str | Path], folder: Path) -> None:
+    """Publish a job that goes on until it is told to end."""
+    for name, text in (("ledger.wadl", LEDGER_WADL), ("script", PATIENT_SCRIPT)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o644)
+    files = [folder / "ledger.wadl", "--script", folder / "script"]
+    command = [*opus, "jdl", "import", *files, "--name", "ledger", "--publish"]
+    subprocess.run(command, check=True, capture_output=True, cwd="/")
 
 
 def upload(data: bytes, **fields: str) -> bytes:
@@ -94,11 +119,7 @@ def test_an_upload_in_chunks_arrives_whole_and_its_job_runs(one):
     assert job.startswith(f"{one.url}{LIST}/")
     assert one.get(f"{job}/parameters/table", headers=BEARER).body == TABLE
 
-    def over():
-        phase = one.get(f"{job}/phase", headers=BEARER).text
-        return phase if phase in ("COMPLETED", "ERROR", "ABORTED") else None
-
-    assert eventually(over, 60) == "COMPLETED"
+    assert eventually(lambda: over(one, job), 60) == "COMPLETED"
     result = one.get(f"{job}/results/strongest", headers=BEARER)
     assert result.status == 200
     assert b'"period"' in result.body
@@ -114,28 +135,89 @@ def test_the_authorization_header_arrives(one):
     assert one.get(job, headers={"Authorization": "Bearer bob"}).status == 403
 
 
-def test_more_waiters_than_threads_leave_one_for_others(one):
+def test_so_does_a_password(one):
+    proof = base64.b64encode(f"joan:{PASSWORD}".encode()).decode()
+    joan = {"Authorization": f"Basic {proof}"}
+    job = one.post(LIST, {"longest": "60"}, headers=joan).location
+    assert one.get(f"{job}/owner", headers=joan).text == "joan"
+    wrong = base64.b64encode(b"joan:wrong").decode()
+    assert one.get(job, headers={"Authorization": f"Basic {wrong}"}).status == 401
+
+
+def test_every_address_is_below_the_path_that_apache_offers(one):
+    job = one.post(LIST, {"longest": "60"}, headers=dict(BEARER)).location
+    assert job.startswith(f"{one.url}{LIST}/")
+    for page in ("/opus/", LIST, "/opus/new/periodogram", job):
+        for accept in ("text/html", "*/*"):
+            text = one.get(page, headers={**BEARER, "Accept": accept}).text
+            links = re.findall(r'(?:href|src|action)="([^"#][^"]*)"', text)
+            links = [link for link in links if "//doi.org/" not in link]
+            inside = [urljoin(f"{one.url}{urlsplit(page).path}", link) for link in links]
+            assert [link for link in inside if not link.startswith(f"{one.url}/opus")] == []
+
+
+def test_fifty_who_wait_leave_threads_for_others(one):
+    job = one.post(LIST, {"longest": "60"}, headers=dict(BEARER)).location
+    slowest = crowd(
+        lambda: one.get(f"{job}?WAIT=4", headers=dict(BEARER)),
+        lambda: one.get("/opus/healthz"),
+        4,
+    )
+    assert slowest < 2, f"a plain page took {slowest:.1f} s"
+
+
+def test_who_waits_longer_than_apaches_own_time_out_is_answered(one):
+    """The server around the site has a Timeout of two seconds; see `apache.start`."""
     job = one.post(LIST, {"longest": "60"}, headers=dict(BEARER)).location
     begin = time.monotonic()
-    answers = []
-    waiters = [
-        threading.Thread(
-            target=lambda: answers.append(one.get(f"{job}?WAIT=4", headers=dict(BEARER)))
-        )
-        for _ in range(20)
-    ]
-    for waiter in waiters:
-        waiter.start()
-    slowest = 0.0
-    while time.monotonic() - begin < 3:
-        asked = time.monotonic()
-        assert one.get("/opus/healthz").status == 200
-        slowest = max(slowest, time.monotonic() - asked)
-    for waiter in waiters:
-        waiter.join(30)
-    assert [answer.status for answer in answers] == [200] * 20
-    assert slowest < 2, f"a plain page took {slowest:.1f} s"
-    assert time.monotonic() - begin > 3.5, "nobody has waited"
+    assert one.get(f"{job}?WAIT=4", headers=dict(BEARER)).status == 200
+    assert time.monotonic() - begin > 3.5
+
+
+@pytest.mark.parametrize("how", ["touch", "graceful"])
+def test_a_reload_loses_no_job_and_nobody_who_waits(one, how):
+    """By a new time of wsgi.py, and by `apache2 -k graceful`; the supervisor runs apart."""
+    ledger = one.folder / f"{how}.ledger"
+    fields = {"ledger": str(ledger), "PHASE": "RUN"}
+    job = one.post("/opus/rest/ledger", fields, headers=dict(BEARER)).location
+    eventually(lambda: runs(ledger) == 1)
+    before = children(one)
+    waited: list[int] = []
+    waiter = threading.Thread(
+        target=lambda: waited.append(one.get(f"{job}?WAIT=4", headers=dict(BEARER)).status)
+    )
+    waiter.start()
+    time.sleep(0.5)  # that it waits cannot be seen from outside
+    if how == "touch":
+        os.utime(one.folder / "wsgi.py")
+    else:
+        one.processes[0].send_signal(signal.SIGUSR1)
+    statuses = set()
+
+    def anew() -> bool:
+        statuses.add(one.get(f"{job}/phase", headers=dict(BEARER)).status)
+        return bool(before - children(one))
+
+    eventually(anew)
+    waiter.join(30)
+    assert waited == [200]
+    # Until Apache has begun anew, it has nobody to ask, and says so.
+    assert statuses <= ({200} if how == "touch" else {200, 503})
+    eventually(lambda: one.get("/opus/healthz").status == 200)
+    Path(f"{ledger}.end").touch()
+    assert eventually(lambda: over(one, job)) == "COMPLETED"
+    assert runs(ledger) == 1
+
+
+def children(one: Site) -> set[int]:
+    """The processes below Apache's first one: of them one has the application."""
+    main = one.processes[0].pid
+    return set(map(int, Path(f"/proc/{main}/task/{main}/children").read_text().split()))
+
+
+def over(one: Site, job: str) -> str | None:
+    phase = one.get(f"{job}/phase", headers=BEARER).text
+    return phase if phase in OVER else None
 
 
 def test_an_encoded_slash_is_left_to_the_application(one):

@@ -148,7 +148,7 @@ def test_every_address_is_one_that_leads_back_through_the_proxy(front, scheme):
         answer = ask("GET", page, "text/html")
         assert answer.status == 200, page
         found = re.findall(r'(?:href|src|action|data-[a-z]*url)="([^"#][^"]*)"', answer.text)
-        inside = [urljoin(f"{root}/", one) for one in found]
+        inside = [urljoin(root + page.removeprefix("/opus"), one) for one in found]
         assert inside
         assert [one for one in inside if one != root and not one.startswith(f"{root}/")] == [], page
         files = [urlsplit(one).path for one in inside if one.endswith((".css", ".js"))]

@@ -1,0 +1,291 @@
+"""What `opus check` says of the files by which a site is run."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from opus_core.config import load
+from opus_core.deployment import Deployment, faults, parts
+
+EDITS = {
+    # name: (file, pattern, by, what the sentence has)
+    "another configuration": ("wsgi.py", r"opus\.toml", "other.toml", "it goes by "),
+    "no Python": ("wsgi.py", "^application = ", "application = = ", "line 3 is no Python"),
+    "no password": ("apache.conf", "^WSGIPassAuthorization On$", "", "no token reaches OPUS"),
+    "password off": ("apache.conf", "^(WSGIPassAuthorization) On$", r"\1 Off", "no token reaches"),
+    "no chunks": ("apache.conf", "^WSGIChunkedRequest On$", "", "(411)"),
+    "sub-interpreter": ("apache.conf", "^WSGIApplicationGroup .*$", "", "lxml"),
+    "no daemon": ("apache.conf", "^WSGIDaemonProcess (.|\n )*$", "", "add it"),
+    "no python-home": ("apache.conf", 'python-home="[^"]*" ', "", "which Python has OPUS"),
+    "python-home gone": ("apache.conf", 'python-home="[^"]*"', "python-home=/gone", "not there"),
+    "another Python": ("apache.conf", 'python-home="[^"]*"', "python-home=/usr", "another Python"),
+    "threads": ("apache.conf", "threads=64", "threads=5", "threads=5, and [server] threads is 64"),
+    "processes=1": ("apache.conf", "threads=64", "threads=64 processes=1", "leave it out"),
+    "socket-timeout": ("apache.conf", "socket-timeout=120", "socket-timeout=60", "write 120"),
+    "no socket-timeout": ("apache.conf", "socket-timeout=120", "", "absent, so 60 s"),
+    "LimitRequestBody": ("apache.conf", "^LimitRequestBody .*$", "LimitRequestBody 9", "9 bytes"),
+    "no LimitRequestBody": ("apache.conf", "^LimitRequestBody .*$", "", "absent, so 1073741824"),
+    "odd LimitRequestBody": ("apache.conf", "^(LimitRequestBody) .*$", r"\1 all", "is no size"),
+    "no wsgi.py": ("apache.conf", r"/wsgi\.py", "/gone.py", "which is not there"),
+    "no such user": ("apache.conf", "user=[^ ]+", "user=nobody-at-all", "no system user"),
+    "another port": ("deploy/nginx.conf", "8080", "8088", "listens at http://127.0.0.1:8080"),
+    "nginx waits": ("deploy/nginx.conf", "proxy_read_timeout 120s", "proxy_read_timeout 1m", "120"),
+    "nginx's own wait": ("deploy/nginx.conf", "^ +proxy_read_timeout .*$", "", "absent, so 60 s"),
+    "nginx's limit": ("deploy/nginx.conf", "^( +client_max_body_size) .*$", r"\1 10m;", "10485760"),
+    "nginx's own limit": ("deploy/nginx.conf", "^ +client_max_body_size .*$", "", "absent, so 104"),
+    "odd time": ("deploy/nginx.conf", "proxy_read_timeout 120s", "proxy_read_timeout x", "no time"),
+    "buffering": ("deploy/nginx.conf", "^ +proxy_request_buffering .*$", "", "keeps each upload"),
+    "Apache waits": ("deploy/apache-proxy.conf", "timeout=120", "timeout=30", "write 120"),
+    "Apache's limit": (
+        "deploy/apache-proxy.conf",
+        "LimitRequestBody .*",
+        "LimitRequestBody 1",
+        "1 b",
+    ),
+    "Apache's port": ("deploy/apache-proxy.conf", "8080", "80", "ProxyPass leads to"),
+    "KillMode": ("deploy/opus-serve.service", "^KillMode=.*$", "", "kills all jobs"),
+    "another KillMode": (
+        "deploy/opus-supervise.service",
+        "^(KillMode)=.*$",
+        r"\1=mixed",
+        "kills all",
+    ),
+    "no program": (
+        "deploy/opus-serve.service",
+        "^ExecStart=[^ ]+",
+        "ExecStart=/gone",
+        "no program",
+    ),
+    "unit's file": (
+        "deploy/opus-serve.service",
+        r"/opus\.toml serve",
+        "/a.toml serve",
+        "it goes by",
+    ),
+    "root": ("deploy/opus-serve.service", "^User=.*$", "", "it runs as root"),
+    "no unit's user": (
+        "deploy/opus-serve.service",
+        "^User=.*$",
+        "User=nobody-at-all",
+        "no system u",
+    ),
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """As `opus init` leaves it, where OPUS is in a folder of its own."""
+    folder = tmp_path / "opus"
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    (tmp_path / "venv" / "bin" / "opus").touch(0o755)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    folder.mkdir()
+    (folder / "opus.toml").write_text(f'data_dir = "{folder}"\n')
+    write(folder)
+    return folder
+
+
+def write(folder: Path) -> None:
+    file = folder / "opus.toml"
+    user = getpass.getuser()
+    deployment = Deployment(config=load(file), file=file, user=user, apache_user=user)
+    for name, text in deployment.files():
+        (folder / name).parent.mkdir(exist_ok=True)
+        # Root has no place in a unit; here it stands for whoever runs the tests.
+        (folder / name).write_text(text.replace("User=root\n", "User=nobody\n"))
+
+
+def configure(folder: Path, text: str) -> None:
+    (folder / "opus.toml").write_text(f'data_dir = "{folder}"\n{text}')
+
+
+def said(folder: Path, etc: Path | None = None) -> list[str]:
+    found = faults(load(folder / "opus.toml"), etc or folder / "no etc")
+    # pytest's folders are closed to nobody, which is a test of its own.
+    return [one for one in found if "user nobody may not" not in one]
+
+
+def edit(folder: Path, file: str, pattern: str, by: str) -> None:
+    text, times = re.subn(pattern, by, (folder / file).read_text(), flags=re.MULTILINE)
+    assert times == 1
+    (folder / file).write_text(text)
+
+
+def test_nothing_is_wrong_with_what_was_written(folder):
+    assert said(folder) == []
+    configure(folder, "[server]\nport = 80\nthreads = 5\n[jobs]\nmax_wait = 600\nmax_upload = 1\n")
+    assert said(folder) != []
+    write(folder)
+    assert said(folder) == []
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_each_damage_is_one_sentence_that_names_the_file(folder, name):
+    file, pattern, by, sentence = EDITS[name]
+    edit(folder, file, pattern, by)
+    [found] = said(folder)
+    assert found.startswith(f"{folder / file}: ")
+    assert sentence in found
+    assert "\n" not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("[server]\nthreads = 9\n", ["apache.conf"]),
+        ("[jobs]\nmax_wait = 600\n", ["apache.conf", "apache-proxy.conf", "nginx.conf"]),
+        ("[jobs]\nmax_upload = '9 GB'\n", ["apache.conf", "apache-proxy.conf", "nginx.conf"]),
+        ("[server]\nport = 81\n", ["apache-proxy.conf", "nginx.conf"]),
+        (
+            '[server]\ntrusted_proxies = ["127.0.0.1"]\n[auth]\nuser_header = "X-Remote-User"\n',
+            ["apache-proxy.conf", "nginx.conf"],
+        ),
+    ],
+    ids=["threads", "max_wait", "max_upload", "port", "user_header"],
+)
+def test_files_fall_behind_when_the_configuration_changes(folder, text, files):
+    configure(folder, text)
+    assert [Path(one.partition(": ")[0]).name for one in said(folder)] == files
+    assert all(one.endswith("or remove the file, if nothing is to use it") for one in said(folder))
+    write(folder)
+    assert said(folder) == []
+
+
+def test_jobs_of_a_cluster_do_not_need_the_kill_mode(folder):
+    edit(folder, "deploy/opus-serve.service", "^KillMode=.*$", "")
+    configure(folder, '[manager]\nuse = "slurm"\n')
+    assert said(folder) == []
+
+
+# -- what is in use
+
+
+@pytest.fixture
+def etc(tmp_path):
+    for name in ("apache2/conf-enabled", "nginx/sites-enabled", "systemd/system"):
+        (tmp_path / "etc" / name).mkdir(parents=True)
+    return tmp_path / "etc"
+
+
+def test_once_some_are_in_use_the_others_do_not_count(folder, etc):
+    configure(
+        folder, 'base_url = "https://a.example/opus"\n[server]\ntrusted_proxies = ["127.0.0.1"]\n'
+    )
+    edit(folder, "apache.conf", "threads=64", "threads=5")
+    assert len(said(folder, etc)) == 1
+    (etc / "nginx/sites-enabled/opus").write_text((folder / "deploy/nginx.conf").read_text())
+    assert said(folder, etc) == []
+    edit(etc, "nginx/sites-enabled/opus", "client_max_body_size .*;", "client_max_body_size 1m;")
+    [found] = said(folder, etc)
+    assert found.startswith(f"{etc / 'nginx/sites-enabled/opus'}: client_max_body_size is 1048576")
+
+
+def test_what_is_included_counts_instead_of_what_includes_it(folder, etc):
+    site = etc / "apache2/conf-enabled/site.conf"
+    site.write_text(f"Include {folder}/apache.conf\n")
+    edit(folder, "apache.conf", "threads=64", "threads=5")
+    [found] = said(folder, etc)
+    assert found.startswith(f"{folder / 'apache.conf'}: ")
+    site.write_text(f"# Include {folder}/apache.conf\n")
+    edit(folder, "deploy/nginx.conf", "8080", "8088")
+    assert len(said(folder, etc)) == 2, "a comment includes nothing"
+
+
+def test_files_of_others_are_not_looked_at(folder, etc):
+    (etc / "systemd/system/other.service").write_text("[Service]\nExecStart=/bin/gone\n")
+    (etc / "nginx/sites-enabled/other").write_text("location / { proxy_pass http://a:1; }")
+    (etc / "nginx/sites-enabled/odd").write_bytes(b"\xff")
+    (etc / "nginx/sites-enabled/gone").symlink_to("nowhere")
+    assert said(folder, etc) == []
+
+
+def test_an_embedded_supervisor_beside_apache(folder, etc):
+    (etc / "apache2/conf-enabled/opus.conf").write_text((folder / "apache.conf").read_text())
+    assert said(folder, etc) == []
+    configure(folder, "[supervisor]\nembedded = true\n")
+    [found] = said(folder, etc)
+    assert "opus.conf is in use, and [supervisor] embedded is true" in found
+
+
+def test_a_proxy_that_nothing_in_the_configuration_knows_of(folder, etc):
+    (etc / "nginx/sites-enabled/opus").write_text((folder / "deploy/nginx.conf").read_text())
+    [found] = said(folder, etc)
+    assert "trusted_proxies is empty" in found
+    assert "base_url is absent, too" in found
+    configure(folder, '[server]\ntrusted_proxies = ["127.0.0.1"]\n')
+    [found] = said(folder, etc)
+    assert "base_url is absent" in found
+    configure(folder, 'base_url = "https://a.example/opus"\n')
+    [found] = said(folder, etc)
+    assert found.endswith(
+        'all users have the proxy\'s address; set trusted_proxies = ["127.0.0.1"]'
+    )
+
+
+def test_a_header_that_clients_could_send(folder):
+    configure(folder, '[server]\ntrusted_proxies = ["127.0.0.1"]\n')
+    edit(folder, "deploy/nginx.conf", "^ +proxy_set_header X-Forwarded-Port .*$", "")
+    [found] = said(folder)
+    assert "X-Forwarded-Port of clients would be believed" in found
+
+
+def test_a_user_who_may_not_read_the_folder(folder):
+    if os.getuid() != 0:
+        pytest.skip("only root is another user than the one of the unit")
+    folder.chmod(0o700)
+    found = list(faults(load(folder / "opus.toml"), folder / "no etc"))
+    assert found
+    assert all("the user nobody may not read" in one for one in found)
+
+
+def test_without_a_configuration_there_is_nothing_to_say(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert list(faults(load(environ={}), tmp_path)) == []
+
+
+# -- paths that mean something elsewhere
+
+
+def test_odd_paths_come_through(tmp_path):
+    folder = tmp_path / 'o\'us 100% $HOME "x"'
+    folder.mkdir()
+    (folder / "opus.toml").touch()
+    write(folder)
+    unit = parts.unit((folder / "deploy/opus-serve.service").read_text())
+    assert parts.command(unit["ExecStart"])[2] == str(folder / "opus.toml")
+    assert "$$HOME" in unit["ExecStart"]
+    assert "100%%" in unit["ExecStart"]
+    [named] = parts.program((folder / "wsgi.py").read_text())
+    assert named == str(folder / "opus.toml")
+    apache = dict(parts.apache((folder / "apache.conf").read_text()))
+    assert apache["wsgiscriptalias"] == ("/opus", str(folder / "wsgi.py"))
+
+
+def test_a_site_at_the_root_of_its_host(folder):
+    configure(folder, 'base_url = "https://a.example"\n')
+    write(folder)
+    assert said(folder) == []
+    assert "location / {" in (folder / "deploy/nginx.conf").read_text()
+    assert f'WSGIScriptAlias / "{folder}/wsgi.py"' in (folder / "apache.conf").read_text()
+    assert '<Location "/">' in (folder / "deploy/apache-proxy.conf").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("60", 60), ("2m", 120), ("1h30m", 5400), ("500ms", 0.5), ("x", None), ("", None)],
+)
+def test_times(text, value):
+    assert parts.seconds(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0", 0), ("10k", 10240), ("1M", 2**20), ("2g", 2**31), ("1 m", None)]
+)
+def test_sizes(text, value):
+    assert parts.size(text) == value
