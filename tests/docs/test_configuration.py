@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import configparser
 import dataclasses
 import importlib.util
 import re
@@ -100,16 +99,3 @@ def test_every_key_is_read_somewhere():
     tables = [value for value in values if type(value).__module__ == sections.__name__]
     keys = {field.name for table in tables for field in dataclasses.fields(table)}
     assert keys - read_somewhere() == set()
-
-
-def test_the_unit_runs_a_command_and_lets_jobs_live_when_it_is_stopped():
-    [block] = [one for one in blocks(PAGE) if one.before == "<!-- unit -->"]
-    unit = configparser.ConfigParser(interpolation=None)
-    unit.optionxform = str
-    unit.read_string(block.text)
-    program, *words = unit["Service"]["ExecStart"].split()
-    assert program.endswith("/bin/opus")
-    assert words[:1] + words[2:] == ["--config", "serve"]
-    # The default, control-group, kills jobs of the local manager with the server.
-    assert unit["Service"]["KillMode"] == "process"
-    assert int(unit["Service"]["UMask"], 8) == 0o007

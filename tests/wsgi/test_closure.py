@@ -6,4 +6,4 @@ OPUS = ("opus-core[testing]", "opus-storage-sqlite", "opus-manager-local", "opus
 
 
 def test_what_is_installed_is_what_is_declared():
-    assert installed() == closure(*OPUS, "gunicorn", "cheroot", "granian", *TOOLS)
+    assert installed() == closure(*OPUS, "gunicorn", "cheroot", "granian", "pyyaml", *TOOLS)

@@ -18,6 +18,7 @@ from opus_core.deployment.files import BESIDE, DEPLOY, backend
 _ETC: Final = (
     "apache2/sites-enabled/*",
     "apache2/conf-enabled/*",
+    "apache2/conf-available/opus*",
     "httpd/conf.d/*.conf",
     "nginx/sites-enabled/*",
     "nginx/conf.d/*.conf",

@@ -1,0 +1,74 @@
+"""The page on Apache, nginx, systemd and containers does what it says, in a folder for a root."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from docs.blocks import DOCS, blocks
+from opus_core.config import load
+from opus_core.deployment import faults, rules
+
+PAGE = DOCS / "admin" / "deployment.md"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """Where `/srv` and `/etc` of the page are, after all of its blocks of bash have run."""
+    root = tmp_path_factory.mktemp("root")
+    for name in ("srv", "etc/nginx/snippets", "etc/apache2/conf-available", "etc/systemd/system"):
+        (root / name).mkdir(parents=True)
+    for folder in (root, *root.parents):
+        if folder.owner() == getpass.getuser():
+            folder.chmod(folder.stat().st_mode | 0o011)
+    script = "".join(block.text for block in blocks(PAGE) if block.language == "bash")
+    script = re.sub(r"/(srv|etc)/", rf"{root}/\1/", script)
+    script = script.replace("--user opus", f"--user {user()}")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-e", "-x", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        env={**os.environ, "PATH": path},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return root
+
+
+def user() -> str:
+    return "nobody" if os.getuid() == 0 else getpass.getuser()
+
+
+def test_the_files_that_are_named_are_those_that_are_written(root):
+    rows = [row for row in PAGE.read_text().splitlines() if row.startswith("|")]
+    named = {name for row in rows for name in re.findall(r"`([\w./-]+\.(?:py|conf|service))`", row)}
+    folder = root / "srv" / "opus"
+    written = {folder / "wsgi.py", folder / "apache.conf", *(folder / "deploy").iterdir()}
+    assert {str(file.relative_to(folder)) for file in written} == {
+        name for name in named if (folder / name).exists()
+    }
+
+
+def test_whoever_follows_the_page_has_done_nothing_wrong(root):
+    [text] = [block.text for block in blocks(PAGE) if block.language == "toml"]
+    assert tomllib.loads(text)["server"]["trusted_proxies"] == ["127.0.0.1"]
+    file = root / "srv" / "opus" / "opus.toml"
+    file.write_text(f'data_dir = "{file.parent}"\n{text}')
+    said = [one for one in faults(load(file), root / "etc") if "no program here" not in one]
+    assert said == []
+
+
+def test_the_page_names_the_settings_that_the_rules_know():
+    text = PAGE.read_text()
+    for name in ("WSGIPassAuthorization", "WSGIChunkedRequest", "KillMode=process", "threads"):
+        assert name in text
+        assert name.partition("=")[0] in Path(rules.__file__).read_text()
