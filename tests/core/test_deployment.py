@@ -157,6 +157,17 @@ def test_files_fall_behind_when_the_configuration_changes(folder, text, files):
     assert said(folder) == []
 
 
+@pytest.mark.parametrize("name", sorted({edit[0] for edit in EDITS.values()}))
+def test_half_a_file_stops_nobody(folder, name):
+    """A word left out, a quote or a block that does not end: all of it is somebody's typing."""
+    text = (folder / name).read_text()
+    for at in range(0, len(text), 7):
+        (folder / name).write_text(text[:at])
+        assert all(str(folder / name) in one for one in said(folder))
+        (folder / name).write_text(text[:at] + text[at:].partition("\n")[2])
+        assert all(str(folder / name) in one for one in said(folder))
+
+
 def test_jobs_of_a_cluster_do_not_need_the_kill_mode(folder):
     edit(folder, "deploy/opus-serve.service", "^KillMode=.*$", "")
     configure(folder, '[manager]\nuse = "slurm"\n')
@@ -200,6 +211,8 @@ def test_what_is_included_counts_instead_of_what_includes_it(folder, etc):
 def test_files_of_others_are_not_looked_at(folder, etc):
     (etc / "systemd/system/other.service").write_text("[Service]\nExecStart=/bin/gone\n")
     (etc / "nginx/sites-enabled/other").write_text("location / { proxy_pass http://a:1; }")
+    neighbour = "location / { proxy_pass http://127.0.0.1:80801; }"
+    (etc / "nginx/sites-enabled/neighbour").write_text(neighbour)
     (etc / "nginx/sites-enabled/odd").write_bytes(b"\xff")
     (etc / "nginx/sites-enabled/gone").symlink_to("nowhere")
     assert said(folder, etc) == []

@@ -5,9 +5,12 @@ from __future__ import annotations
 import getpass
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,14 +23,20 @@ PAGE = DOCS / "admin" / "deployment.md"
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
+def root() -> Iterator[Path]:
     """Where `/srv` and `/etc` of the page are, after all of its blocks of bash have run."""
-    root = tmp_path_factory.mktemp("root")
+    root = Path(tempfile.mkdtemp(prefix="opus-root-"))
+    root.chmod(0o755)  # pytest's own folders may be entered by their owner alone
     for name in ("srv", "etc/nginx/snippets", "etc/apache2/conf-available", "etc/systemd/system"):
         (root / name).mkdir(parents=True)
-    for folder in (root, *root.parents):
-        if folder.owner() == getpass.getuser():
-            folder.chmod(folder.stat().st_mode | 0o011)
+    try:
+        follow(root)
+        yield root
+    finally:
+        shutil.rmtree(root)
+
+
+def follow(root: Path) -> None:
     script = "".join(block.text for block in blocks(PAGE) if block.language == "bash")
     script = re.sub(r"/(srv|etc)/", rf"{root}/\1/", script)
     script = script.replace("--user opus", f"--user {user()}")
@@ -41,7 +50,6 @@ def root(tmp_path_factory) -> Path:
         env={**os.environ, "PATH": path},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return root
 
 
 def user() -> str:

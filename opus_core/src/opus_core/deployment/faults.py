@@ -6,6 +6,7 @@ While none is in use, it is those that `opus init` wrote.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -53,14 +54,14 @@ def faults(config: Config, etc: Path = Path("/etc")) -> Iterator[str]:
 def _in_use(config: Config, folders: list[Path], etc: Path) -> Iterator[tuple[Path, str]]:
     """What of /etc names this installation, and its own files that are included from there."""
     own = [folder / name for folder in folders for name in _OURS]
-    names = [str(folder / _PROGRAM) for folder in folders]
-    names += [str(config.path), backend(config)]
+    names = [re.escape(str(folder / _PROGRAM)) for folder in folders]
+    names += [re.escape(str(config.path)), rf"{re.escape(backend(config))}(?!\d)"]
     there = _read(file for pattern in _ETC for file in sorted(etc.glob(pattern)))
     for file, text in there.items():
         said = "\n".join(line for line in text.splitlines() if line.strip()[:1] != "#")
         included = _read(one for one in own if str(one) in said)
         yield from included.items()
-        if not included and any(name in said for name in names):
+        if not included and re.search("|".join(names), said):
             yield file, text
 
 

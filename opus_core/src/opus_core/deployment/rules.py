@@ -53,7 +53,7 @@ def mod_wsgi(config: Config, text: str) -> Iterator[str]:
         ("WSGIChunkedRequest", "On", "uploads of clients that send in chunks are refused (411)"),
         ("WSGIApplicationGroup", "%{GLOBAL}", "libraries in C, such as lxml, may hang"),
     ):
-        if found.get(name.lower(), ("",))[0].lower() != value.lower():
+        if " ".join(found.get(name.lower(), ())).lower() != value.lower():
             yield f"without the line `{name} {value}` {why}; add it"
     if (words := found.get("wsgidaemonprocess")) is None:
         yield "without WSGIDaemonProcess OPUS runs within Apache's own processes; add it"
@@ -101,11 +101,12 @@ def nginx(config: Config, text: str) -> Iterator[str]:
     directives = parts.nginx(text)
     found = dict(directives)
     yield from _target(config, "proxy_pass", list(found.get("proxy_pass", ())))
-    timeout = found.get("proxy_read_timeout", (None,))[0]
-    yield from _patience(config, "proxy_read_timeout", timeout, _NGINX_TIMEOUT)
+    timeout = found.get("proxy_read_timeout")
+    said = None if timeout is None else " ".join(timeout)
+    yield from _patience(config, "proxy_read_timeout", said, _NGINX_TIMEOUT)
     limit = found.get("client_max_body_size")
     yield from _room(config, "client_max_body_size", limit, _NGINX_BODY)
-    if found.get("proxy_request_buffering", ("on",))[0] != "off":
+    if found.get("proxy_request_buffering") != ("off",):
         yield "nginx keeps each upload before OPUS sees it; add `proxy_request_buffering off;`"
     set_ = {words[0].lower() for name, words in directives if name == "proxy_set_header" and words}
     yield from _headers(config, set_, "proxy_set_header")
@@ -116,7 +117,7 @@ def unit(config: Config, text: str) -> Iterator[str]:
     settings = parts.unit(text)
     if settings.get("KillMode") != "process" and config.manager.use == "local":
         yield "without KillMode=process a stop or restart kills all jobs that run; add it"
-    words = parts.command(settings.get("ExecStart", ""))
+    words = parts.command(settings.get("ExecStart", "").lstrip("@-:+!"))
     if not words or not os.access(words[0], os.X_OK):
         yield f"ExecStart names {words[0] if words else 'nothing'}, which is no program here"
     pairs = itertools.pairwise(words)
@@ -155,12 +156,12 @@ def _patience(config: Config, name: str, value: str | None, default: float) -> I
 
 def _room(config: Config, name: str, words: tuple[str, ...] | None, default: int) -> Iterator[str]:
     """A limit of bodies lets through what OPUS takes."""
-    limit = default if not words else parts.size(words[0])
+    limit = default if words is None else parts.size(" ".join(words))
     least = largest(config)
     if limit is None:
         yield f"{name} is {' '.join(words or ())}, which is no size; write {least}"
     elif 0 < limit < least:
-        said = f"absent, so {default} bytes" if not words else f"{limit} bytes"
+        said = f"absent, so {default} bytes" if words is None else f"{limit} bytes"
         yield (
             f"{name} is {said}, less than [jobs] max_upload and [server] max_body together; write"
             f" {least}"
