@@ -161,7 +161,7 @@ def test_files_fall_behind_when_the_configuration_changes(folder, text, files):
 def test_half_a_file_stops_nobody(folder, name):
     """A word left out, a quote or a block that does not end: all of it is somebody's typing."""
     text = (folder / name).read_text()
-    for at in range(0, len(text), 7):
+    for at in range(0, len(text), 31):
         (folder / name).write_text(text[:at])
         assert all(str(folder / name) in one for one in said(folder))
         (folder / name).write_text(text[:at] + text[at:].partition("\n")[2])
@@ -206,6 +206,26 @@ def test_what_is_included_counts_instead_of_what_includes_it(folder, etc):
     site.write_text(f"# Include {folder}/apache.conf\n")
     edit(folder, "deploy/nginx.conf", "8080", "8088")
     assert len(said(folder, etc)) == 2, "a comment includes nothing"
+
+
+def test_what_stands_beside_ours_in_a_file_is_not_ours(folder, etc):
+    head = 'base_url = "https://a.example/opus"\n[server]\ntrusted_proxies = ["127.0.0.1"]\n'
+    configure(folder, head)
+    other = "location /x/ { proxy_pass http://127.0.0.1:81; client_max_body_size 1m; }\n"
+    ours = (folder / "deploy/nginx.conf").read_text()
+    (etc / "nginx/sites-enabled/all").write_text(f"server {{ {other}{ours}{other} }}")
+    assert said(folder, etc) == []
+    without = re.sub(r" client_max_body_size \d+;", "", ours)
+    limit = "client_max_body_size 9g;"
+    (etc / "nginx/sites-enabled/all").write_text(f"server {{ {without}{other}{limit} }}")
+    assert said(folder, etc) == [], "what the server block says holds in its locations"
+    (etc / "nginx/sites-enabled/all").write_text(f"server {{ {without}{other} }}")
+    [found] = said(folder, etc)
+    assert "client_max_body_size is absent" in found
+    other = "<Location /x>\nProxyPass http://127.0.0.1:81 timeout=1\n</Location>\n"
+    ours = (folder / "deploy/apache-proxy.conf").read_text()
+    (etc / "nginx/sites-enabled/all").write_text(f"{other}{ours}{other}")
+    assert said(folder, etc) == []
 
 
 def test_files_of_others_are_not_looked_at(folder, etc):
@@ -276,8 +296,8 @@ def test_odd_paths_come_through(tmp_path):
     assert "100%%" in unit["ExecStart"]
     [named] = parts.program((folder / "wsgi.py").read_text())
     assert named == str(folder / "opus.toml")
-    apache = dict(parts.apache((folder / "apache.conf").read_text()))
-    assert apache["wsgiscriptalias"] == ("/opus", str(folder / "wsgi.py"))
+    [apache, *_] = parts.apache((folder / "apache.conf").read_text())
+    assert ("wsgiscriptalias", ("/opus", str(folder / "wsgi.py"))) in apache.own
 
 
 def test_a_site_at_the_root_of_its_host(folder):

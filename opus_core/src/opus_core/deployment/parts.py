@@ -6,6 +6,7 @@ import ast
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 Directive = tuple[str, tuple[str, ...]]
@@ -16,32 +17,64 @@ _TIMES: Final = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _NGINX: Final = re.compile(r"""#[^\n]*|"((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'|([;{}])|[^\s;{}]+""")
 
 
-def apache(text: str) -> list[Directive]:
-    """The directives of a file for Apache; `<Section ...>` is one, too."""
-    found = []
+@dataclass(slots=True)
+class Block:
+    """What stands between two braces, or in a `<Section>`; or in none."""
+
+    parent: Block | None = None
+    own: list[Directive] = field(default_factory=list)
+
+    def valid(self) -> list[Directive]:
+        """What holds in it: its own, behind those around it."""
+        return [*(self.parent.valid() if self.parent else ()), *self.own]
+
+
+def apache(text: str) -> list[Block]:
+    """The blocks of a file for Apache."""
+    blocks = [Block()]
+    inside = blocks[0]
     for line in text.replace("\\\n", " ").splitlines():
         line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        words = _words(line.strip("<>"))
-        found.append((words[0].lower(), tuple(words[1:])))
-    return found
+        if line.startswith("</"):
+            inside = inside.parent or inside
+        elif line.startswith("<"):
+            inside = Block(inside)
+            blocks.append(inside)
+        elif line and not line.startswith("#"):
+            words = _words(line)
+            inside.own.append((words[0].lower(), tuple(words[1:])))
+    return blocks
 
 
-def nginx(text: str) -> list[Directive]:
-    """The directives of a file for nginx; the head of a block is one, too."""
-    found: list[Directive] = []
+def nginx(text: str) -> list[Block]:
+    """The blocks of a file for nginx."""
+    blocks = [Block()]
+    inside = blocks[0]
     words: list[str] = []
     for match in _NGINX.finditer(text):
         if match[0].startswith("#"):
             continue
-        if match[3]:
-            if words:
-                found.append((words[0].lower(), tuple(words[1:])))
-            words = []
-        else:
+        if not match[3]:
             words.append(next((one for one in match.groups()[:2] if one is not None), match[0]))
-    return found
+            continue
+        if match[0] == "{":
+            inside = Block(inside)
+            blocks.append(inside)
+        elif words:
+            inside.own.append((words[0].lower(), tuple(words[1:])))
+        if match[0] == "}":
+            inside = inside.parent or inside
+        words = []
+    return blocks
+
+
+def valid_where(blocks: list[Block], name: str, target: str) -> list[Directive]:
+    """What holds beside the directive of this name that has `target` in it; all there is, if none
+    does."""
+    for block in blocks:
+        if any(key == name and any(target in word for word in words) for key, words in block.own):
+            return block.valid()
+    return [directive for block in blocks for directive in block.own]
 
 
 def unit(text: str) -> dict[str, str]:

@@ -47,7 +47,9 @@ def program(config: Config, text: str) -> Iterator[str]:
 
 def mod_wsgi(config: Config, text: str) -> Iterator[str]:
     """Apache with mod_wsgi."""
-    found = dict(parts.apache(text))
+    blocks = parts.apache(text)
+    found = dict(directive for block in blocks for directive in block.own)  # <Directory> has some
+    found |= dict(parts.valid_where(blocks, "wsgidaemonprocess", ""))
     for name, value, why in (
         ("WSGIPassAuthorization", "On", "no password and no token reaches OPUS"),
         ("WSGIChunkedRequest", "On", "uploads of clients that send in chunks are refused (411)"),
@@ -85,7 +87,7 @@ def mod_wsgi(config: Config, text: str) -> Iterator[str]:
 
 def apache_proxy(config: Config, text: str) -> Iterator[str]:
     """Apache as a proxy."""
-    directives = parts.apache(text)
+    directives = parts.valid_where(parts.apache(text), "proxypass", backend(config))
     found = dict(directives)
     to = [words for name, words in directives if name == "proxypass"]
     yield from _target(config, "ProxyPass", [word for words in to for word in words])
@@ -98,7 +100,7 @@ def apache_proxy(config: Config, text: str) -> Iterator[str]:
 
 def nginx(config: Config, text: str) -> Iterator[str]:
     """nginx as a proxy."""
-    directives = parts.nginx(text)
+    directives = parts.valid_where(parts.nginx(text), "proxy_pass", backend(config))
     found = dict(directives)
     yield from _target(config, "proxy_pass", list(found.get("proxy_pass", ())))
     timeout = found.get("proxy_read_timeout")
