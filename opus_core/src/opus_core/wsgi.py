@@ -7,7 +7,10 @@ client alone, for the services that `[client] servers` lists, is `make_client_ap
 from __future__ import annotations
 
 import atexit
+import importlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import bottle
 
@@ -28,7 +31,19 @@ def make_application(config: str | Path) -> bottle.Bottle:
         supervisor.start()
         atexit.register(supervisor.stop)
     atexit.register(opus.watcher.close)
+    _before_stopping(opus.watcher.close)
     return opus.wsgi()
+
+
+def _before_stopping(wake: Callable[[], None]) -> None:
+    """Call it when a daemon of mod_wsgi is asked to stop. It gives its requests five seconds then,
+    and `atexit` comes after them: who waits (WAIT) for longer would be answered 500."""
+    try:
+        mod_wsgi: Any = importlib.import_module("mod_wsgi")
+    except ImportError:
+        return  # another server
+    if hasattr(mod_wsgi, "subscribe_shutdown"):  # since 4.8
+        mod_wsgi.subscribe_shutdown(lambda *_, **__: wake())
 
 
 def make_client_application(config: str | Path) -> bottle.Bottle:
