@@ -22,6 +22,7 @@ from wheels import CHECKOUT, sources
 MODULES = Path("/usr/lib/apache2/modules")
 PYTHON = Path("/usr/bin/python3")  # mod_wsgi's own: a venv of another one does not fit in
 PROGRAM = "/usr/sbin/apache2"
+HOST = "opus.example.org"  # a name that is not of this machine alone
 NOBODY = (
     ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.getuid() == 0 else []
 )

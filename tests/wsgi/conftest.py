@@ -8,8 +8,6 @@ import pytest
 
 from wsgi import apache
 
-HOST = "opus.example.org"
-
 
 @pytest.fixture(scope="session")
 def venv() -> Iterator[Path]:
@@ -20,10 +18,12 @@ def venv() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory) -> Path:
-    """Of HOST, with its key, in one file."""
+    """Of `apache.HOST`, with its key, in one file."""
     file = tmp_path_factory.mktemp("tls") / "both.pem"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
-    command += f" -subj /CN={HOST} -addext subjectAltName=DNS:{HOST} -out {file} -keyout -"
+    command += (
+        f" -subj /CN={apache.HOST} -addext subjectAltName=DNS:{apache.HOST} -out {file} -keyout -"
+    )
     done = subprocess.run(command.split(), check=True, capture_output=True)
     file.write_bytes(file.read_bytes() + done.stdout)
     return file

@@ -25,7 +25,6 @@ import pytest
 from opus_core.testing.server import OVER, Answer, Server
 from servers import LEDGER_WADL, eventually, free_port, runs
 from wsgi import apache, nginx
-from wsgi.conftest import HOST
 from wsgi.crowd import crowd
 from wsgi.installed import PATIENT_SCRIPT, Installed
 
@@ -125,7 +124,7 @@ def test_a_password_arrives(front, job):
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_every_address_is_one_that_leads_back_through_the_proxy(front, scheme):
     """Also under a name of the site's own, where passwords are taken over TLS alone."""
-    root = {"http": f"{front.seen.url}/opus", "https": f"https://{HOST}/opus"}[scheme]
+    root = {"http": f"{front.seen.url}/opus", "https": f"https://{apache.HOST}/opus"}[scheme]
 
     def ask(method: str, path: str, accept: str = "*/*", body: bytes | None = None) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", front.seen.port, 30)
@@ -133,8 +132,10 @@ def test_every_address_is_one_that_leads_back_through_the_proxy(front, scheme):
         if scheme == "https":
             connection = http.client.HTTPConnection("127.0.0.1", front.tls, 30)
             connection.connect()
-            connection.sock = front.context.wrap_socket(connection.sock, server_hostname=HOST)
-            host = {"Host": HOST}
+            connection.sock = front.context.wrap_socket(
+                connection.sock, server_hostname=apache.HOST
+            )
+            host = {"Host": apache.HOST}
         return asked(connection, method, path, body, ANN | host | {"Accept": accept})
 
     made = ask("POST", "/opus/rest/ledger", body=b"ledger=-")

@@ -219,6 +219,8 @@ def _user(config: Config, name: str) -> Iterator[str]:
 
 def _closed(path: Path, needed: int, uid: int, groups: set[int]) -> Path | None:
     """What keeps the user from a path; None if nothing does, as far as modes say."""
+    if uid == 0:
+        return None
     for one in (*reversed(path.parents), path):
         status = one.stat()
         shift = 6 if status.st_uid == uid else 3 if status.st_gid in groups else 0
