@@ -11,7 +11,7 @@ ROOT = Path(opus_core.__file__).parent
 
 # From low to high. A module imports from lower lines, and from its own.
 LINES = (
-    ("errors", "process", "allocation", "pytest_options", "facts"),
+    ("errors", "process", "allocation", "facts", "finding", "pytest_options"),
     ("job", "definition", "disk"),
     ("links",),
     ("backends",),
@@ -43,6 +43,7 @@ LINES = (
     ("render",),
     ("routes", "client", "remote"),
     ("app", "skeleton", "deployment"),
+    ("checks",),
     ("serving", "wsgi"),
     ("commands",),
     ("cli",),

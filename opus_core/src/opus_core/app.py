@@ -42,7 +42,7 @@ from opus_core.waiting import Watcher
 
 log = logging.getLogger(__name__)
 
-_ROOTS = "roots"
+ROOTS = "roots"
 """The stream of the storage that knows, by their paths, the marked roots of jobs' folders."""
 
 
@@ -198,7 +198,7 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
     jdls = registry.jdls(config)
     catalogue = Catalogue(data_dir.path / "definitions", jdl, jdls)
     catalogue.look()  # without it nothing could be shown, and nobody would be told
-    folders = _job_folders(config, storage)
+    folders = job_folders(config, storage)
     watcher = Watcher(storage, slots=config.wait_slots, per_user=config.wait_per_user)
     policy = Policy(
         anonymous=config.anonymous,
@@ -206,7 +206,7 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
         publishers_publish=config.auth.publishers_publish,
         access=catalogue.access.of,
     )
-    people = _people(config, storage, data_dir)
+    people = people_of(config, storage, data_dir)
     jobs = config.jobs
     opus: Opus | None = None
     service = JobService(
@@ -308,7 +308,7 @@ def _anonymous_limits(config: Config) -> Limits:
     )
 
 
-def _people(config: Config, storage: Storage, data_dir: DataDir) -> People | None:
+def people_of(config: Config, storage: Storage, data_dir: DataDir) -> People | None:
     """The accounts, where the storage keeps any."""
     accounts = storage.accounts()
     if accounts is None:
@@ -344,18 +344,18 @@ def opened_people(config: Config) -> Iterator[People]:
     keeps none."""
     data_dir = open_data_dir(config.data_dir)
     with opened_storage(config) as storage:
-        people = _people(config, storage, data_dir)
+        people = people_of(config, storage, data_dir)
         if people is None:
             raise ConfigError(f"the {storage.name} storage keeps no accounts")
         yield people
 
 
-def _job_folders(config: Config, storage: Storage) -> Folders:
+def job_folders(config: Config, storage: Storage) -> Folders:
     """The folders of jobs. Their root is marked when a storage first hears of it, and never
     afterwards: an empty folder may be one whose file system is not mounted."""
     root = config.jobs_folder
     folders = Folders(root, marked=True)
-    known = any(record.key == str(root) for record in storage.records(_ROOTS))
+    known = is_known_root(root, storage)
     try:
         root.mkdir(parents=True, exist_ok=True)
         if not known:
@@ -378,7 +378,7 @@ def note_jobs_folder(config: Config, storage: Storage) -> None:
     """Write down which folder it is that jobs lie in, and of which data folder."""
     root = config.jobs_folder
     inodes = {"root": root.stat().st_ino, "data_dir": config.data_dir.stat().st_ino}
-    storage.append(_ROOTS, inodes, key=str(root))
+    storage.append(ROOTS, inodes, key=str(root))
 
 
 def check_copied_jobs_folder(config: Config, storage: Storage) -> None:
@@ -389,12 +389,17 @@ def check_copied_jobs_folder(config: Config, storage: Storage) -> None:
     if not root.exists():
         return
     jobs, own = root.stat().st_ino, config.data_dir.stat().st_ino
-    noted = [record.data for record in storage.records(_ROOTS)]
+    noted = [record.data for record in storage.records(ROOTS)]
     if any(one.get("root") == jobs and one.get("data_dir") != own for one in noted):
         raise ConfigError(
             f"[jobs] folder {root} is that of the original, whose jobs would be removed from it;"
             " name the copy's own in opus.toml"
         )
+
+
+def is_known_root(root: Path, storage: Storage) -> bool:
+    """Whether jobs' folders were ever kept there, so that it has a mark, or should."""
+    return any(record.key == str(root) for record in storage.records(ROOTS))
 
 
 def open_catalogue(config: Config) -> Catalogue:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Final
 from opus_core import links
 from opus_core.definition import JobDefinition, ParameterDescription
 from opus_core.errors import BadRequest, ConfigError, NotAllowed
+from opus_core.finding import Code, Finding
 from opus_core.job import (
     ANYONE,
     Anyone,
@@ -94,6 +95,9 @@ class Backend(ABC):
     `field(metadata={"help": ...})`. Paths are absolute before they get here: one the admin wrote is
     taken from the folder of the configuration file, a relative default from `data_dir`."""
 
+    codes: ClassVar[tuple[Code, ...]] = ()
+    """What `findings` can find, for the list of all that `opus check` can."""
+
     def __init__(self, options: Any) -> None:  # noqa: ANN401  an instance of its own Options
         self.options = options
 
@@ -107,6 +111,14 @@ class Backend(ABC):
         """Sentences for the admin about what works here and should not stay so; after `check`.
 
         They are logged at start, and `opus check` prints them.
+        """
+        return ()
+
+    def findings(self) -> Iterable[Finding]:
+        """What is wrong with the world that this works in, each found by one of `codes`.
+
+        Called by `opus check` alone, after `check`; it may ask the outside world for some seconds,
+        and changes nothing. What it raises is told as a failure of this plugin.
         """
         return ()
 
@@ -699,6 +711,10 @@ class Manager(Backend):
 
     poll_interval: float = 30.0
     """How often `get_status` is worth asking where the configuration does not say [s]."""
+
+    far: ClassVar[bool] = False
+    """Whether scripts run on other machines than this: `opus check` then looks for no interpreter
+    here, and for an address at which they reach the server."""
 
     can_resume: ClassVar[bool] = False
     """Whether `resume` can release what the scheduler holds."""

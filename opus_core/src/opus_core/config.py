@@ -42,6 +42,7 @@ __all__ = [
     "Supervisor",
     "fill",
     "load",
+    "load_what_is_right",
 ]
 
 
@@ -200,6 +201,47 @@ def load(
     if found is None:
         return Config(data_dir=cwd / "opus-data", base=cwd)
     return _config(_document(found), found)
+
+
+def load_what_is_right(
+    path: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    cwd: Path | None = None,
+) -> tuple[Config, dict[str, str]]:
+    """The configuration as if each table, or key above all tables, that has a mistake were absent;
+    and a sentence for each of these, by its name.
+
+    For whoever looks for mistakes; nothing may be run by it. Raises `ConfigError` as `load` does if
+    the file as a whole cannot be read.
+    """
+    cwd = cwd or _here()
+    found = _find(path, environ, cwd)
+    if found is None:
+        return load(path, environ, cwd), {}
+    document = _document(found)
+    mistakes: dict[str, str] = {}
+    while True:
+        try:
+            return _config(document, found), mistakes
+        except ConfigError as error:
+            wrong = next((key for key in document if _stands_in(key, document, found, error)), None)
+            if wrong is None:
+                raise
+            mistakes[wrong] = error.sentence
+            document = _without(wrong, document)
+
+
+def _stands_in(key: str, document: Mapping[str, Any], path: Path, error: ConfigError) -> bool:
+    """Whether the rest has no mistake, or another one."""
+    try:
+        _config(_without(key, document), path)
+    except ConfigError as other:
+        return other.sentence != error.sentence
+    return True
+
+
+def _without(key: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    return {other: value for other, value in document.items() if other != key}
 
 
 def _find(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | None:

@@ -87,19 +87,28 @@ def open_data_dir(path: Path) -> DataDir:
     try:
         path.mkdir(parents=True, exist_ok=True)
         path = path.resolve()
-        secret = _once(path / "secret", secrets.token_hex(32))
+        _once(path / "secret", secrets.token_hex(32))
         status = path.stat()
         here = Place(socket.gethostname(), status.st_dev, status.st_ino)
-        text = _once(path / "instance", _instance_text(Instance(_word(), (here,))))
-        document = json.loads(text)
+        _once(path / "instance", _instance_text(Instance(_word(), (here,))))
+    except OSError as error:
+        raise _unusable(path, error) from error
+    return read_data_dir(path)
+
+
+def read_data_dir(path: Path) -> DataDir:
+    """The folder as it is; nothing is made. Raises `ConfigError` where it cannot be read."""
+    try:
+        path = path.resolve()
+        secret = (path / "secret").read_text()
+        document = json.loads((path / "instance").read_text())
         instance = Instance(
             document["word"],
             tuple(Place(p["host"], p["device"], p["inode"]) for p in document["places"]),
         )
         return DataDir(path, _key(path / "secret", secret), instance)
     except OSError as error:
-        at = "" if error.filename in (None, str(path)) else f" ({error.filename})"
-        raise _full_or(error, f"data_dir {path} cannot be used: {error.strerror}{at}") from error
+        raise _unusable(path, error) from error
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{path}/instance or {path}/secret is damaged; restore it from a back-up"
@@ -165,7 +174,9 @@ def _write(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _full_or(error: OSError, sentence: str) -> OpusError:
+def _unusable(path: Path, error: OSError) -> OpusError:
+    at = "" if error.filename in (None, str(path)) else f" ({error.filename})"
+    sentence = f"data_dir {path} cannot be used: {error.strerror}{at}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageFull(sentence)
     return ConfigError(sentence)

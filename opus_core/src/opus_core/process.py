@@ -1,4 +1,4 @@
-"""Which process this is, in words that outlive it: host, boot, pid and start time.
+"""Which process this is, and whose, in words that outlive it: host, boot, pid and start time.
 
 A pid alone is given out again; with the boot and the start time it never is.
 """
@@ -6,6 +6,7 @@ A pid alone is given out again; with the boot and the start time it never is.
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 from pathlib import Path
 
@@ -40,3 +41,11 @@ def dead(who: str) -> bool:
     if host != socket.gethostname() or not pid.isdecimal():
         return False
     return boot != boot_id() or start_time(int(pid)) != started.partition("/")[0]
+
+
+def system_name(uid: int) -> str:
+    """A user of this system by name; by number, if it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -6,13 +6,13 @@ import argparse
 import getpass
 import json
 import os
-import pwd
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from opus_core.errors import BadRequest
+from opus_core.process import system_name
 
 if TYPE_CHECKING:
     from opus_core.auth.people import People
@@ -118,14 +118,6 @@ def act(args: argparse.Namespace, config: Config, people: People) -> None:
 def console() -> str:
     """Who runs a command, as the audit names them."""
     return f"console:{system_name(os.getuid())}"
-
-
-def system_name(uid: int) -> str:
-    """A user of this system by name; by number, if it has none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def link(config: Config, people: People, name: str) -> str:

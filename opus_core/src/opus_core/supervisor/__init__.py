@@ -43,7 +43,7 @@ from opus_core.supervisor.submit import Submitter
 from opus_core.supervisor.tenure import NotActing, Tenure
 from opus_core.supervisor.trouble import UNFORESEEN, Trouble
 
-__all__ = ["Settings", "Supervisor", "check_instance"]
+__all__ = ["Settings", "Supervisor", "check_home", "check_instance"]
 
 log = logging.getLogger(__name__)
 
@@ -308,6 +308,11 @@ def check_instance(data_dir: DataDir, storage: Storage) -> None:
             f"the storage belongs to another installation than {data_dir.path}; point them at each"
             " other, or run `opus init --new-instance` if this is to be a copy"
         )
+    check_home(data_dir)
+
+
+def check_home(data_dir: DataDir) -> None:
+    """The half of that for which no storage is asked."""
     if not data_dir.at_home():
         raise ConfigError(
             f"{data_dir.path} was copied or moved here; run `opus init --adopt` if it was moved,"

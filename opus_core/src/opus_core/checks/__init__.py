@@ -1,0 +1,122 @@
+"""What `opus check` looks at: areas, in the order in which things depend on each other.
+
+An area is a module: its `Code`s, each of them one thing that can be wrong, and functions that look
+at an installation and yield what they find. What an area finds broken keeps none of the others from
+looking at what does not need it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from types import ModuleType
+from typing import Final
+
+from opus_core.checks import (
+    accounts,
+    backends,
+    clocks,
+    configuration,
+    descriptions,
+    folders,
+    instance,
+    plugins,
+    probe,
+    rights,
+    security,
+    supervision,
+    web,
+)
+from opus_core.checks.installation import Installation, opened
+from opus_core.errors import OpusError
+from opus_core.finding import Code, Finding, State
+from opus_core.offers import KINDS
+from opus_core.plugins import Registry
+
+__all__ = ["AREAS", "Installation", "all_codes", "codes", "findings"]
+
+Look = Callable[[Installation], Iterator[Finding]]
+
+AREAS: Final[tuple[ModuleType, ...]] = (
+    configuration,
+    plugins,
+    rights,
+    folders,
+    backends,
+    instance,
+    clocks,
+    supervision,
+    web,
+    descriptions,
+    accounts,
+    security,
+    probe,
+)
+"""In the order in which their codes are listed."""
+
+_LOOKS: Final[tuple[Look, ...]] = (
+    configuration.findings,
+    plugins.findings,
+    folders.data,
+    backends.storage,
+    backends.manager,
+    backends.jdl,
+    plugins.extensions,
+    rights.findings,
+    configuration.secrets,
+    folders.jobs,
+    folders.closed,
+    folders.room,
+    instance.findings,
+    clocks.findings,
+    supervision.findings,
+    web.findings,
+    descriptions.findings,
+    accounts.findings,
+)
+
+UNFINISHED: Final = Code(
+    "check-unfinished",
+    State.ERROR,
+    "An area could not be looked at to its end: the storage has stopped to answer, say.",
+    "Mend what the sentence names, and check again; report it if that is OPUS itself.",
+)
+
+
+def findings(installation: Installation, *further: Look) -> Iterator[Finding]:
+    """All that there is to say; `further` looks, `security.findings` or `probe.findings`, last."""
+    with opened(installation):
+        for look in (*_LOOKS, *further):
+            yield from _guarded(look, installation)
+
+
+def _guarded(look: Look, installation: Installation) -> Iterator[Finding]:
+    area = look.__module__.rpartition(".")[2]
+    try:
+        yield from look(installation)
+    except OpusError as error:
+        yield UNFINISHED(area, error.sentence)
+    except OSError as error:
+        at = f" ({error.filename})" if error.filename is not None else ""
+        yield UNFINISHED(area, f"{error.strerror or error}{at}; mend that, and check again")
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        yield UNFINISHED(area, f"looking at it failed ({said}); please report that")
+
+
+def codes() -> Iterator[Code]:
+    """What the core can find, in the order of its areas."""
+    yield UNFINISHED
+    for area in AREAS:
+        yield from (one for _, one in _constants(area) if isinstance(one, Code))
+
+
+def _constants(area: ModuleType) -> Iterable[tuple[str, object]]:
+    return vars(area).items()  # in the order in which they are written
+
+
+def all_codes(registry: Registry) -> Iterator[Code]:
+    """What the core and the installed plugins can find."""
+    yield from codes()
+    for kind in KINDS:
+        for offered in registry.offered(kind):
+            yield from offered.codes

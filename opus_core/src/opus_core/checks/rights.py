@@ -1,0 +1,154 @@
+"""What whoever runs OPUS has to be able to read and write, tried in their place.
+
+Web server and supervisor may be two users of one group; then each has to be able to do all of it.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from typing import Final
+
+from opus_core.backends import Backend
+from opus_core.checks.installation import Installation, is_root, owner_of, read_by, written_by
+from opus_core.checks.users import Want, refusals
+from opus_core.config import Config
+from opus_core.errors import BadRequest
+from opus_core.finding import Code, Finding, State, ok
+
+DATA: Final = Code(
+    "data-folder-closed",
+    State.ERROR,
+    "Whoever runs OPUS cannot read or write the data folder, or may not pass through one above it.",
+    "Give it to that user, or open it to a group of which all of them are (2770).",
+)
+JOBS: Final = Code(
+    "jobs-folder-closed",
+    State.ERROR,
+    "Whoever runs OPUS cannot write to the folders of jobs: no job is taken or run.",
+    "Give the folder to that user or group (2770); on NFS look at the export and `root_squash`.",
+)
+LOG: Final = Code(
+    "log-closed",
+    State.ERROR,
+    "Whoever runs OPUS cannot write `log_file`: no server starts.",
+    "Give the file and its folder to that user, or name another one.",
+)
+LOG_OPEN: Final = Code(
+    "log-readable-by-all",
+    State.WARNING,
+    "Every user of the machine may read the log, which names users and addresses.",
+    "`chmod o=` it.",
+)
+FILE: Final = Code(
+    "file-closed",
+    State.ERROR,
+    "A user whom `--as` names cannot read or write a file that OPUS needs: the configuration, a"
+    " password, the database, the descriptions.",
+    "Give it to the group of those users, with the rights that the sentence names.",
+)
+_VERBS: Final = {"read": "read", "write": "write", "fill": "write to"}
+
+
+def findings(installation: Installation) -> Iterator[Finding]:
+    """Each right that is lacking, for each user who is tried."""
+    config = installation.config
+    if config is None or "data_dir" in installation.mistaken:
+        return
+    everything = [*_wants(config)]
+    users = _users(config, installation.as_users)
+    if users != [None]:
+        everything += _further(installation, config)
+    if not config.data_dir.exists():
+        everything = [want for want in everything if not want.path.is_relative_to(config.data_dir)]
+    for user in users:
+        try:
+            refused = refusals(everything, user)
+        except PermissionError:
+            # Root without its rights, in a container say.
+            user, refused = None, refusals(everything, None)
+        who = "this user" if user is None else user.pw_name
+        for want, reason in zip(everything, refused, strict=True):
+            if reason:
+                yield _lacking(want, who, reason)
+        if user is not None and not any(refused):
+            yield ok("rights", f"{who} can read and write what OPUS needs")
+    if config.log_file is not None and _mode(config) & stat.S_IROTH:
+        yield LOG_OPEN(
+            "log_file",
+            f"every user of this machine may read {config.log_file}: chmod o= {config.log_file}",
+        )
+
+
+def _lacking(want: Want, who: str, reason: str) -> Finding:
+    return want.code(
+        want.name.partition(":")[0],
+        f"{who} cannot {_VERBS[want.right]} {want.name.replace(':', ' ')} ({want.path}): {reason};"
+        " give it to that user, or to a group that all who run OPUS are of",
+    )
+
+
+def _wants(config: Config) -> Iterator[Want]:
+    """What every start needs."""
+    folder = config.data_dir
+    yield Want("fill", "data_dir", folder, DATA)
+    for name in ("secret", "instance"):
+        if (folder / name).exists():
+            yield Want("read", f"data_dir:'s {name}", folder / name, DATA)
+    if config.jobs_folder.exists():
+        yield Want("fill", "jobs folder", config.jobs_folder, JOBS)
+    if config.log_file is not None:
+        yield Want("write", "log_file", config.log_file, LOG)
+
+
+def _further(installation: Installation, config: Config) -> Iterator[Want]:
+    """What its own parts say of this process, and can say of nobody else."""
+    if config.path is not None:
+        yield Want("read", "configuration", config.path, FILE)
+    registry = installation.registry
+    if registry is None:
+        return
+    storage, manager = installation.storage, installation.manager
+    parts: list[Backend] = [one for one in (storage, manager) if one is not None]
+    for part in parts:
+        for key, path in read_by(part).items():
+            yield Want("read", f"{part.name} {key}", path, FILE)
+    if storage is not None:
+        for key, path in written_by(storage).items():
+            yield Want("write", f"{storage.name} {key}", path, FILE)
+    descriptions = config.data_dir / "definitions"
+    if descriptions.exists():
+        yield Want("fill", "definitions", descriptions, FILE)
+
+
+def _users(config: Config, wanted: tuple[pwd.struct_passwd, ...]) -> list[pwd.struct_passwd | None]:
+    """Those who were named; else, by root, the owner of the data folder, since root may do
+    everything; else whoever this is (None)."""
+    if wanted:
+        return list(wanted)
+    owner = owner_of(config.data_dir) if is_root() else None
+    return [owner if owner is not None and owner.pw_uid != 0 else None]
+
+
+def named(names: list[str]) -> tuple[pwd.struct_passwd, ...]:
+    """The users of these names. Raises `BadRequest` for one that there is not, and for others than
+    oneself but by root."""
+    found = []
+    for name in names:
+        try:
+            user = pwd.getpwnam(name)
+        except KeyError:
+            raise BadRequest(f"--as {name}: there is no such user on this machine") from None
+        if os.geteuid() not in (0, user.pw_uid):
+            raise BadRequest(f"--as {name}: only root can try that; run this as root, or as {name}")
+        found.append(user)
+    return tuple(found)
+
+
+def _mode(config: Config) -> int:
+    try:
+        return config.log_file.stat().st_mode if config.log_file is not None else 0
+    except OSError:
+        return 0

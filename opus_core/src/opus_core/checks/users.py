@@ -1,0 +1,108 @@
+"""What a user of this system may do to files and folders, tried as that user.
+
+Rights are tried, not worked out from modes: access lists, mounts and servers of files have a say.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from opus_core.finding import Code
+
+_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_WRITE: Final = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What whoever runs OPUS has to be able to do. A file that is written need not be there."""
+
+    right: Literal["read", "write", "fill"]  # fill: make files in this folder
+    name: str
+    path: Path
+    code: Code
+
+
+def refusals(wants: Sequence[Want], user: pwd.struct_passwd | None) -> list[str]:
+    """For each of them why it cannot be, empty if it can; as that user, or as this process is.
+
+    Only root becomes another user. Raises `PermissionError` where it may not.
+    """
+    if user is None or user.pw_uid == os.geteuid():
+        return [refusal(want) for want in wants]
+    return _as(user, lambda: [refusal(want) for want in wants])
+
+
+def refusal(want: Want) -> str:
+    """Why this process cannot do that; empty if it can. Nothing is left behind."""
+    try:
+        if want.right == "fill":
+            with tempfile.TemporaryFile(dir=want.path):
+                pass
+        elif want.path.exists():
+            os.close(os.open(want.path, _READ if want.right == "read" else _WRITE))
+        elif want.right == "write":
+            with tempfile.TemporaryFile(dir=_nearest(want.path.parent)):
+                pass
+        else:
+            os.close(os.open(want.path, _READ))
+    except OSError as error:
+        closed = _closed_above(want.path)
+        if closed is not None:
+            return f"nobody but its owner and group may pass through {closed}"
+        return str(error.strerror)
+    return ""
+
+
+def _closed_above(path: Path) -> Path | None:
+    """The highest folder above that this process may not pass through."""
+    above = reversed(path.absolute().parents)
+    return next((one for one in above if one.is_dir() and not os.access(one, os.X_OK)), None)
+
+
+def _nearest(folder: Path) -> Path:
+    """The lowest folder on the way that is there."""
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _as(user: pwd.struct_passwd, ask: Callable[[], list[str]]) -> list[str]:
+    """What `ask` answers in a child that has become the user.
+
+    A fork, not another program: root's Python may lie where that user may not look.
+    """
+    out, into = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(out)
+            os.initgroups(user.pw_name, user.pw_gid)
+            os.setgid(user.pw_gid)
+            os.setuid(user.pw_uid)
+            os.chdir("/")
+            _send(into, json.dumps(ask()).encode())
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    os.close(into)
+    with os.fdopen(out, "rb") as pipe:
+        said = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise PermissionError(f"cannot become {user.pw_name}")
+    answers: list[str] = json.loads(said)
+    return answers
+
+
+def _send(descriptor: int, data: bytes) -> None:
+    with suppress(BrokenPipeError), os.fdopen(descriptor, "wb") as pipe:
+        pipe.write(data)

@@ -1,0 +1,314 @@
+"""How users and jobs reach the server: its addresses, and what stands in front of it."""
+
+from __future__ import annotations
+
+import resource
+import socket
+import ssl
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+from opus_core import job as jobs
+from opus_core.checks import asking
+from opus_core.checks.installation import Installation
+from opus_core.checks.security import WIDE, size
+from opus_core.config import Config
+from opus_core.finding import Code, Finding, State, ok
+from opus_core.values import is_loopback
+
+_PROXY: Final = 60  # [s] after which Apache and nginx give up on the server behind them
+_SOON: Final = timedelta(days=14)
+_BESIDE: Final = 256  # files that are open beside those of requests, see `opus_core.serving`
+
+WITHOUT_TLS: Final = Code(
+    "web-without-tls",
+    State.WARNING,
+    "Others reach the server by http, in plain: nobody signs in from elsewhere, for others could"
+    " listen.",
+    "Put a web server with TLS in front, and write its https address into `base_url`.",
+)
+UNKNOWN: Final = Code(
+    "base-url-unknown",
+    State.WARNING,
+    "The name of the host in `base_url` cannot be resolved on this machine.",
+    "Mend `base_url`, or the name service.",
+)
+SILENT: Final = Code(
+    "base-url-silent",
+    State.WARNING,
+    "Nobody answers at `base_url`: no server runs, or a firewall is between.",
+    "Start the server and the web server in front of it, or mend `base_url`.",
+)
+CERTIFICATE: Final = Code(
+    "certificate-invalid",
+    State.ERROR,
+    "The certificate at `base_url` is not valid: it is over, of another name, or of an authority"
+    " that this machine does not know.",
+    "Renew it, with the whole chain; browsers and jobs refuse it.",
+)
+CERTIFICATE_ENDS: Final = Code(
+    "certificate-ends",
+    State.WARNING,
+    "The certificate at `base_url` is over within two weeks.",
+    "Renew it, and see why that has not happened by itself.",
+)
+ELSEWHERE: Final = Code(
+    "base-url-elsewhere",
+    State.WARNING,
+    "Another program than OPUS answers at `base_url`, or OPUS does under another path.",
+    "Write the address into `base_url` under which users see the list of jobs.",
+)
+EVENTS_ELSEWHERE: Final = Code(
+    "event-url-elsewhere",
+    State.WARNING,
+    "No OPUS answers at `[server] event_url`: the ends of jobs show only at the next poll.",
+    "Write the address that compute nodes reach this server at, with the path it is mounted under.",
+)
+EVENTS_LOOPBACK: Final = Code(
+    "event-url-loopback",
+    State.WARNING,
+    "Jobs run on other machines and are told a loopback address to report to.",
+    "Set `[server] event_url` to an address of this machine that compute nodes reach.",
+)
+EVENTS_NOWHERE: Final = Code(
+    "event-url-missing",
+    State.WARNING,
+    "Jobs are told no address to report to, so their end shows only at the next poll.",
+    "Set `base_url`, or `[server] event_url`.",
+)
+PORT_TAKEN: Final = Code(
+    "port-taken",
+    State.WARNING,
+    "Another program listens on the port that `opus serve` is to listen on.",
+    "Choose another `[server] port`; under Apache's mod_wsgi the port is not used.",
+)
+PROXY_UNTRUSTED: Final = Code(
+    "proxy-untrusted",
+    State.WARNING,
+    "Users come by https and `opus serve` believes no proxy: nobody can sign in, and all users have"
+    " the proxy's address.",
+    "Name the proxy's address in `[server] trusted_proxies`.",
+)
+WAITS: Final = Code(
+    "wait-longer-than-proxies",
+    State.WARNING,
+    "Requests may wait (WAIT) for longer than web servers in front wait by default.",
+    "Set `[jobs] max_wait` to 60 or less, or the web server's time-out to more.",
+)
+FEW_FILES: Final = Code(
+    "open-files-few",
+    State.WARNING,
+    "A process may open fewer files here than `[server] threads` need for their connections.",
+    "Raise the limit: `LimitNOFILE=` of systemd, `ulimit -n`.",
+)
+
+PROXIES: Final = Code(
+    "trusted-proxies-wide",
+    State.ERROR,
+    "`[server] trusted_proxies` has so many addresses that strangers are among them, who may say to"
+    " be anybody.",
+    "Name the proxies alone.",
+)
+LISTED: Final = Code(
+    "anonymous-list-public",
+    State.ERROR,
+    "Everybody is told the ids of anonymous jobs, which is all it takes to read and delete them.",
+    "`[auth] anonymous_list = false`.",
+)
+DEBUG: Final = Code(
+    "debug-public",
+    State.ERROR,
+    "Error pages show the inside of the program to everybody.",
+    "`debug = false`.",
+)
+
+
+def findings(installation: Installation) -> Iterator[Finding]:
+    """What the configuration says, then whom it leads to."""
+    config = installation.config
+    if config is None or "server" in installation.mistaken:
+        return
+    yield from _plain(config)
+    yield from _wide(config)
+    yield from _waits(config)
+    yield from _files(config)
+    yield from _listener(config)
+    if config.base_url is not None:
+        yield from _base_url(config.base_url)
+    far = installation.manager is not None and installation.manager.far
+    yield from _events(config, far=far)
+
+
+def _plain(config: Config) -> Iterator[Finding]:
+    if config.private or (config.base_url or "").startswith("https://"):
+        return
+    at = config.base_url or f"http://{config.server.host}:{config.server.port}"
+    yield WITHOUT_TLS(
+        "base_url",
+        f"others reach this server at {at}, in plain, so nobody signs in from elsewhere; put a web"
+        " server with TLS in front, and set base_url to its https address",
+    )
+
+
+def _wide(config: Config) -> Iterator[Finding]:
+    """What is told, or believed, too widely."""
+    proxies = [entry for entry in config.server.trusted_proxies if size(entry) > WIDE]
+    if proxies:
+        yield PROXIES(
+            "trusted_proxies",
+            f"{', '.join(proxies)}: whoever calls from there may say to be anybody; name the"
+            " proxies alone",
+        )
+    if config.private:
+        return
+    if config.anonymous_list:
+        yield LISTED(
+            "anonymous_list",
+            "the list tells everybody the ids of anonymous jobs, which is all it takes to read and"
+            " delete them; set anonymous_list = false in [auth]",
+        )
+    if config.debug:
+        yield DEBUG(
+            "debug",
+            "error pages show the inside of the program to everybody; set debug = false",
+        )
+
+
+def _waits(config: Config) -> Iterator[Finding]:
+    if config.jobs.max_wait > _PROXY and config.base_url is not None and not config.private:
+        yield WAITS(
+            "max_wait",
+            f"requests may wait for {config.jobs.max_wait} s, and web servers in front give up"
+            f" after {_PROXY} s by default; set [jobs] max_wait to {_PROXY} at most, or their time-out"
+            " to more",
+        )
+
+
+def _files(config: Config) -> Iterator[Finding]:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = _BESIDE + 4 * config.server.threads  # two for each thread, and two connections
+    if most != resource.RLIM_INFINITY and most < needed:
+        yield FEW_FILES(
+            "threads",
+            f"a process may open {most} files here, and {config.server.threads} threads need"
+            f" {needed}; raise the limit (LimitNOFILE= of systemd, ulimit -n), or lower [server]"
+            " threads",
+        )
+
+
+def _listener(config: Config) -> Iterator[Finding]:
+    """Whoever listens where `opus serve` is to listen: it, or another program."""
+    server = config.server
+    if server.port == 0:
+        return
+    host = "127.0.0.1" if server.host in ("0.0.0.0", "*") else server.host  # noqa: S104
+    host = "::1" if host in ("::", "[::]") else host.strip("[]")
+    try:
+        socket.create_connection((host, server.port), 2.0).close()
+    except OSError:
+        return  # it does not run, or is another program's that runs under WSGI
+    at = f"http://[{host}]:{server.port}" if ":" in host else f"http://{host}:{server.port}"
+    try:
+        is_opus = asking.get_health(at).is_opus
+    except (OSError, ValueError):
+        is_opus = False
+    if not is_opus:
+        yield PORT_TAKEN(
+            "port",
+            f"another program answers at {at}, where `opus serve` is to listen; choose another"
+            " [server] port",
+        )
+        return
+    yield ok("server", f"answers at {at}")
+    if (config.base_url or "").startswith("https://") and not server.trusted_proxies:
+        yield PROXY_UNTRUSTED(
+            "trusted_proxies",
+            f"users come by {config.base_url}, and the server at {at} believes no proxy, so nobody"
+            " can sign in; name the proxy's address in [server] trusted_proxies",
+        )
+
+
+def _base_url(root: str) -> Iterator[Finding]:
+    try:
+        said = asking.get_health(root)
+    except socket.gaierror as error:
+        yield UNKNOWN(
+            "base_url",
+            f"{urlsplit(root).hostname} cannot be resolved here ({error.strerror}); mend base_url"
+            " or the name service",
+        )
+    except ssl.SSLCertVerificationError as error:
+        yield CERTIFICATE(
+            "base_url",
+            f"the certificate at {root} is not valid ({error.verify_message}); renew it, with the"
+            " whole chain",
+        )
+    except (OSError, ValueError) as error:
+        yield SILENT(
+            "base_url",
+            f"nobody answers at {root} ({_reason(error)}); start the server, and the web server in"
+            " front of it, or mend base_url",
+        )
+    else:
+        yield from _answered(root, said)
+
+
+def _answered(root: str, said: asking.Said) -> Iterator[Finding]:
+    if not said.is_opus:
+        what = f"{said.status}, and leads to {said.location}" if said.location else said.status
+        yield ELSEWHERE(
+            "base_url",
+            f"what answers at {root}/healthz is not OPUS ({what}); write the address into base_url"
+            " under which users see the list of jobs",
+        )
+    else:
+        yield ok("base_url", f"OPUS answers at {root}")
+    ends = said.certificate_ends
+    if ends is not None and ends - jobs.now() < _SOON:
+        yield CERTIFICATE_ENDS(
+            "base_url",
+            f"the certificate at {root} is over on {ends:%Y-%m-%d}; renew it",
+        )
+
+
+def _events(config: Config, *, far: bool) -> Iterator[Finding]:
+    """Where wrappers report to: see `Opus.supervisor`."""
+    url = config.server.event_url or config.base_url
+    if url is None and not config.embedded:
+        yield EVENTS_NOWHERE(
+            "events",
+            "jobs cannot report their end, so it shows only at the next poll; set base_url, or"
+            " event_url in [server]",
+        )
+        return
+    host = urlsplit(url).hostname if url is not None else config.server.host
+    if far and is_loopback(host or ""):
+        yield EVENTS_LOOPBACK(
+            "events",
+            f"jobs run on other machines and would report to {url or host}, which is each machine"
+            " itself; set [server] event_url to an address of this one that they reach",
+        )
+    if config.server.event_url is not None:
+        yield from _event_url(config.server.event_url)
+
+
+def _event_url(url: str) -> Iterator[Finding]:
+    try:
+        status = asking.post_event(url).status
+    except (OSError, ValueError) as error:
+        reason = f"nobody answers ({_reason(error)})"
+    else:
+        if status == 403:
+            return
+        reason = f"a report is answered {status}, where OPUS answers 403 to one without a token"
+    yield EVENTS_ELSEWHERE(
+        "event_url",
+        f"{url}: {reason}; start the server, or write the address that compute nodes reach it at,"
+        " with the path it is mounted under",
+    )
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
