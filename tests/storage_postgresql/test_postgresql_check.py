@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from opus_core.checks import clocks
 from opus_core.errors import BadRequest, ConfigError
 from opus_core.settings import fill
 from opus_core.testing.samples import a_job
 from opus_storage_postgresql import schema
 from opus_storage_postgresql.options import PostgreSQLOptions
 from opus_storage_postgresql.storage import PostgreSQLStorage
+from servers import eventually
 
 
 def refusal(url, **options):
@@ -107,3 +110,51 @@ def test_texts_compare_by_code_point_whatever_the_locale(storage, admin, schema)
         )
     )
     assert collation == "C"
+
+
+# -- what `opus check` finds
+
+
+def found(storage):
+    """Sentences by code."""
+    return {one.code: one.sentence for one in storage.findings()}
+
+
+def test_nothing_is_found_in_a_database_as_it_comes(storage):
+    assert found(storage) == {}
+
+
+def test_fewer_connections_than_are_opened(database, schema, admin):
+    storage = PostgreSQLStorage(
+        PostgreSQLOptions(url=database.url(), schema=schema, connections=40)
+    )
+    sentence = found(storage)["postgresql-connections"]
+    assert "lets in 57 connections, and a web server and a supervisor may open 82" in sentence
+    storage.close()
+    admin.execute("CREATE ROLE few LOGIN CONNECTION LIMIT 5")
+    few = PostgreSQLStorage(PostgreSQLOptions(url=database.url().replace("opus@", "few@")))
+    assert "lets in 5 connections" in found(few)["postgresql-connections"]
+    few.close()
+
+
+def test_a_database_that_forgets_when_power_fails(database, storage, admin):
+    for setting in ("fsync", "full_page_writes"):
+        admin.execute(f"ALTER SYSTEM SET {setting} = off")
+        admin.execute("SELECT pg_reload_conf()")
+        try:
+            eventually(lambda: found(storage))
+            sentence = found(storage)["postgresql-not-durable"]
+            assert sentence.startswith(f"{setting} is off in the database")
+        finally:
+            admin.execute(f"ALTER SYSTEM RESET {setting}")
+            admin.execute("SELECT pg_reload_conf()")
+            eventually(lambda: not found(storage))
+
+
+def test_the_clock_of_its_host(storage, pass_time, make):
+    there = make()
+    assert list(clocks.differing(clocks.STORAGE, "it", partial(clocks.of_storage, there))) == []
+    pass_time(-50)
+    [finding] = clocks.differing(clocks.STORAGE, "it", partial(clocks.of_storage, there))
+    assert "50 s behind" in finding.sentence
+    there.close()

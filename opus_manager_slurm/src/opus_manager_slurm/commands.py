@@ -122,6 +122,14 @@ class Commands:
             raise _unanswered("scontrol", answer)
         return parse_scontrol(answer.text)
 
+    def configuration(self) -> str:
+        """How the cluster is set up, with the controller's clock in the first line."""
+        return self._ask("scontrol", "show", "config").text
+
+    def try_job(self, options: Sequence[str]) -> Answer:
+        """Whether sbatch would take a job with these options; none is submitted."""
+        return self._transport.run(self.argv("sbatch", "--test-only", "--wrap=true", *options))
+
     def _ask(self, name: str, *words: str) -> Answer:
         answer = self._transport.run(self.argv(name, *words))
         if answer.code:

@@ -7,7 +7,7 @@ by its id beside it. One squeue tells of all; sacct is asked about what has left
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
@@ -15,7 +15,9 @@ from opus_core import job as jobs
 from opus_core.backends import Kind, Manager, Ref, Status, Task
 from opus_core.definition import ParameterDescription
 from opus_core.errors import BackendUnavailable, SubmitRejected
+from opus_core.finding import Code, Finding
 from opus_core.links import Links
+from opus_manager_slurm import survey
 from opus_manager_slurm.batch import batch_script, directive, mapped
 from opus_manager_slurm.commands import Commands
 from opus_manager_slurm.local import LocalTransport
@@ -50,6 +52,8 @@ class SlurmManager(Manager):
     Options = SlurmOptions
     poll_interval = 30.0
     can_resume: ClassVar[bool] = True
+    far: ClassVar[bool] = True
+    codes: ClassVar[tuple[Code, ...]] = survey.CODES
 
     def __init__(self, options: SlurmOptions) -> None:
         super().__init__(options)
@@ -64,6 +68,10 @@ class SlurmManager(Manager):
     def check(self) -> None:
         """The commands, or ssh, are there. A cluster that does not answer is no mistake."""
         self._transport.check()
+
+    def findings(self) -> Iterable[Finding]:
+        """Whether the cluster answers, would take jobs, and is set up as `[manager]` says."""
+        return survey.findings(self._commands, self._options)
 
     def close(self) -> None:
         """End the connection to the login node; jobs go on."""

@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from opus_core.app import people_of
 from opus_core.backends import Backend, Jdl, Manager, Storage
-from opus_core.checks.installation import Installation, is_root, written_by
+from opus_core.checks.installation import Installation, is_root, owner_of, written_by
 from opus_core.config import Config
 from opus_core.errors import ConfigError, OpusError
 from opus_core.finding import Code, Finding, State, ok
@@ -97,10 +97,10 @@ def manager(installation: Installation) -> Iterator[Finding]:
     selected = cast("Manager | None", (yield from _selected(installation, "manager", MANAGER)))
     if selected is None:
         return
-    strange = [path for path in written_by(selected).values() if not path.exists()]
-    if strange and is_root() and not installation.makes and _is_in_use(installation):
-        # It would be made, and be root's.
-        yield ok("manager", f"{selected.name}: {selected.about}; {strange[0]} is not there yet")
+    missing = [path for path in written_by(selected).values() if not path.exists()]
+    if is_root() and not installation.makes and any(map(_is_anothers, missing)):
+        # Its check would make it, and it would be root's.
+        yield ok("manager", f"{selected.name}: {selected.about}; {missing[0]} is not there yet")
         installation.manager = selected
         return
     if (yield from examined("manager", selected, MANAGER, MANAGER_REMARK)):
@@ -118,8 +118,10 @@ def _are_of_the_trial(paths: list[Path], config: Config) -> bool:
     return all(path.is_relative_to(config.data_dir) for path in paths)
 
 
-def _is_in_use(installation: Installation) -> bool:
-    return installation.data_dir is not None and not installation.trial
+def _is_anothers(path: Path) -> bool:
+    """Whether it would lie in a folder of a user's."""
+    owner = owner_of(path.parent)
+    return owner is not None and owner.pw_uid != 0
 
 
 def _selected(

@@ -68,7 +68,10 @@ def findings(installation: Installation, now: Callable[[], float] = time.time) -
 
 
 def differing(
-    code: Code, whose: str, ask: Callable[[], float], now: Callable[[], float]
+    code: Code,
+    whose: str,
+    ask: Callable[[], float],
+    now: Callable[[], float] = time.time,
 ) -> Iterator[Finding]:
     """Whether a clock shows an instant before it is asked, or after it has answered."""
     before = now()

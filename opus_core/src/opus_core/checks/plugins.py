@@ -62,7 +62,7 @@ def findings(installation: Installation) -> Iterator[Finding]:
     for name in sorted(set(disabled) - {plugin.name for plugin in found}):
         yield UNKNOWN(
             f"plugin {name}",
-            f"[plugins] disabled names {name}, which is not installed; `opus plugins` has the names",
+            f"[plugins] disabled names {name}, which is not installed; see `opus plugins`",
         )
 
 

@@ -181,8 +181,8 @@ def _waits(config: Config) -> Iterator[Finding]:
         yield WAITS(
             "max_wait",
             f"requests may wait for {config.jobs.max_wait} s, and web servers in front give up"
-            f" after {_PROXY} s by default; set [jobs] max_wait to {_PROXY} at most, or their time-out"
-            " to more",
+            f" after {_PROXY} s by default; set [jobs] max_wait to {_PROXY} at most, or their"
+            " time-out to more",
         )
 
 

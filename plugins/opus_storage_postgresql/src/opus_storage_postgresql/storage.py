@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from opus_core.backends import Accounts
 from opus_core.errors import ConfigError, Unavailable
-from opus_storage_postgresql import schema
+from opus_core.finding import Code, Finding
+from opus_storage_postgresql import schema, survey
 from opus_storage_postgresql.engine import PostgreSQLDatabase
 from opus_storage_postgresql.options import PostgreSQLOptions
 from opus_storage_sqlite.accounts import SqlAccounts
@@ -25,6 +27,8 @@ class PostgreSQLStorage(Jobs, Lists, Supervision, Journal, Records, Copying):
     about: ClassVar[str] = "A PostgreSQL database, for any number of servers."
     Options: ClassVar[type[Any]] = PostgreSQLOptions
 
+    codes: ClassVar[tuple[Code, ...]] = survey.CODES
+
     options: PostgreSQLOptions
     _database: PostgreSQLDatabase
 
@@ -37,6 +41,9 @@ class PostgreSQLStorage(Jobs, Lists, Supervision, Journal, Records, Copying):
             schema.check(self._database)
         except Unavailable as error:
             raise ConfigError(f"[storage] {error.sentence}") from error
+
+    def findings(self) -> Iterable[Finding]:
+        return survey.findings(self._database)
 
     def prepare(self) -> None:
         schema.upgrade(self._database)
