@@ -151,11 +151,11 @@ def test_a_storage_of_another_installation(site):
 def test_whatever_cannot_be_done_is_told_with_its_path(site, tmp_path):
     """By whatever root cannot do either; what others cannot is tried in tests/system."""
     lacking = [
-        Want("fill", "data_dir", tmp_path / "nowhere", checks.rights.DATA),
-        Want("read", "secret", tmp_path / "nothing", checks.rights.DATA),
-        Want("write", "log_file", tmp_path, checks.rights.LOG),
-        Want("fill", "jobs", tmp_path, checks.rights.JOBS),
-        Want("write", "log_file", tmp_path / "new" / "opus.log", checks.rights.LOG),
+        Want("fill", "data_dir", "it", tmp_path / "nowhere", checks.rights.DATA),
+        Want("read", "secret", "it", tmp_path / "nothing", checks.rights.DATA),
+        Want("write", "log_file", "it", tmp_path, checks.rights.LOG),
+        Want("fill", "jobs", "it", tmp_path, checks.rights.JOBS),
+        Want("write", "log_file", "it", tmp_path / "new" / "opus.log", checks.rights.LOG),
     ]
 
     said = users.refusals(lacking, None)

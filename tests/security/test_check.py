@@ -28,7 +28,8 @@ def asked(site, text="", **tables):
     site.configure(text, **tables)
     answer = site.opus("check", "--security", "--json", check=False)
     assert answer.stdout, answer.stderr
-    return {one["subject"]: (one["state"], one["sentence"]) for one in json.loads(answer.stdout)}
+    found = json.loads(answer.stdout)["findings"]
+    return {one["subject"]: (one["state"], one["sentence"]) for one in found}
 
 
 def test_a_server_that_can_stand_on_the_open_net(site):
@@ -40,24 +41,46 @@ def test_a_server_that_can_stand_on_the_open_net(site):
     assert not {"debug", "cors_origins", "trusted_proxies", "anonymous_list"} & found.keys()
 
 
+def codes(site, text="", **tables):
+    """Codes by subject."""
+    site.configure(text, **tables)
+    answer = site.opus("check", "--security", "--json", check=False)
+    return {one["subject"]: one["code"] for one in json.loads(answer.stdout)["findings"]}
+
+
 @pytest.mark.parametrize(
-    ("subject", "state", "text", "tables"),
+    ("subject", "code", "text", "tables"),
     [
-        ("https", "error", 'base_url = "http://opus.example.org"', {}),
-        ("debug", "error", SAFE + "debug = true", {}),
-        ("anonymous", "warning", SAFE, {"auth": "anonymous = true"}),
-        ("anonymous_list", "error", SAFE, {"auth": "anonymous = true\nanonymous_list = true"}),
-        ("trusted_proxies", "error", SAFE, {"server": 'trusted_proxies = ["0.0.0.0/0"]'}),
-        ("cors_origins", "warning", SAFE, {"server": 'cors_origins = ["*"]'}),
-        ("servers", "error", SAFE, {"client": 'servers = ["http://192.0.2.7/async"]'}),
-        ("job_servers", "warning", SAFE, {"auth": 'job_servers = ["10.0.0.0/8"]'}),
-        ("fetch_hosts", "warning", SAFE, {"jobs": 'fetch_hosts = ["public"]'}),
-        ("limits", "warning", SAFE, {"jobs": "max_active_per_user = 5"}),
+        ("https", "security-https", 'base_url = "http://opus.example.org"', {}),
+        ("debug", "debug-public", SAFE + "debug = true", {}),
+        ("anonymous", "security-anonymous", SAFE, {"auth": "anonymous = true"}),
+        (
+            "anonymous_list",
+            "anonymous-list-public",
+            SAFE,
+            {"auth": "anonymous = true\nanonymous_list = true"},
+        ),
+        (
+            "trusted_proxies",
+            "trusted-proxies-wide",
+            SAFE,
+            {"server": 'trusted_proxies = ["0.0.0.0/0"]'},
+        ),
+        ("cors_origins", "security-cors", SAFE, {"server": 'cors_origins = ["*"]'}),
+        (
+            "servers",
+            "security-services-plain",
+            SAFE,
+            {"client": 'servers = ["http://192.0.2.7/async"]'},
+        ),
+        ("job_servers", "security-job-servers", SAFE, {"auth": 'job_servers = ["10.0.0.0/8"]'}),
+        ("fetch_hosts", "security-fetch", SAFE, {"jobs": 'fetch_hosts = ["public"]'}),
+        ("limits", "security-limits", SAFE, {"jobs": "max_active_per_user = 5"}),
     ],
 )
-def test_what_an_auditor_would_ask(site, subject, state, text, tables):
-    found = asked(site, text, **{"auth": "anonymous = false", **tables})
-    assert found[subject][0] == state, found
+def test_what_an_auditor_would_ask(site, subject, code, text, tables):
+    found = codes(site, text, **{"auth": "anonymous = false", **tables})
+    assert found[subject] == code, found
 
 
 def test_tokens_of_admins_that_never_expire_are_named(site):
@@ -68,6 +91,7 @@ def test_tokens_of_admins_that_never_expire_are_named(site):
     plain = site.opus("token", "add", "eve").stdout.split("_")[1]
     found = asked(site, SAFE)
     assert found[f"token {lasting}"][0] == "warning"
+    assert codes(site, SAFE)[f"token {lasting}"] == "security-token-lasting"
     assert not {f"token {short.split('_')[1]}", f"token {plain}"} & found.keys()
 
 
@@ -124,6 +148,10 @@ def test_root_is_told_who_decides_what_root_does(site, tmp_path):
     state, sentence = asked(above, SAFE)["configuration"]
     assert state == "warning"
     assert "nobody may change" in sentence
+    found = codes(above, SAFE)
+    assert found["configuration"] == "security-configuration-owner"
+    assert found["user"] == "security-root"
+    assert found["admins"] == "security-no-admin"
 
 
 def test_a_header_that_names_the_user_needs_a_proxy(site):

@@ -1,4 +1,4 @@
-"""What `opus check` asks a cluster: whether it answers, would take jobs, and is set up as we are."""
+"""What `opus check` asks a cluster: whether it answers, takes jobs, and is set up as we are."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ SILENT: Final = Code(
 CLOCK: Final = Code(
     "slurm-clock",
     State.ERROR,
-    "The clock of SLURM's controller differs from this machine's by seconds: starts and ends of jobs"
-    " are told wrongly.",
+    "The clock of SLURM's controller differs from this machine's by seconds: starts and ends of"
+    " jobs are told wrongly.",
     "Keep both hosts on time, by chrony or systemd-timesyncd.",
 )
 REFUSES: Final = Code(
@@ -65,8 +65,8 @@ VISIBLE: Final = Code(
 FORGETS: Final = Code(
     "slurm-forgets",
     State.WARNING,
-    "The cluster keeps no accounting, and forgets jobs soon after their end: why one ended may never"
-    " be known.",
+    "The cluster keeps no accounting, and forgets jobs soon after their end: why one ended may"
+    " never be known.",
     "Set `MinJobAge` of slurm.conf to 300 or more, or let SLURM keep accounting.",
 )
 NO_ACCOUNTING: Final = Code(

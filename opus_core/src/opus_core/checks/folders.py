@@ -136,8 +136,11 @@ def closed(installation: Installation) -> Iterator[Finding]:
     paths = [data_dir.path, config.jobs_folder, config.log_file]
     if storage is not None:
         paths += paths_of(storage).values()
-    for path in dict.fromkeys(one for one in paths if one is not None and _is_open(one)):
+    open_ones = [one for one in dict.fromkeys(paths) if one is not None and _is_open(one)]
+    for path in open_ones:
         yield OPEN("files", f"every user of this machine may look into {path}: chmod o= {path}")
+    if not open_ones:
+        yield ok("files", "are closed to other users of this machine")
     yield from _of_others(data_dir.path)
 
 
@@ -200,14 +203,14 @@ def jobs(installation: Installation) -> Iterator[Finding]:
         installation.folders = folders
     elif root.is_dir():
         installation.folders = Folders(root)
-    else:
+    elif config.jobs.folder is not None:
         yield JOBS_MISSING(
             "jobs folder",
             f"there is no {root} yet, and the next start makes it; if it should be there, mend"
             " [jobs] folder, or mount its file system before",
         )
-        return
-    yield from _links(root)
+    if installation.folders is not None:
+        yield from _links(root)
 
 
 def _links(root: Path) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from opus_core.backends import Backend
 from opus_core.checks.installation import Installation, is_root, owner_of, read_by, written_by
-from opus_core.checks.users import Want, refusals
+from opus_core.checks.users import NO_WAY, Want, refusals
 from opus_core.config import Config
 from opus_core.errors import BadRequest
 from opus_core.finding import Code, Finding, State, ok
@@ -70,9 +70,12 @@ def findings(installation: Installation) -> Iterator[Finding]:
             # Root without its rights, in a container say.
             user, refused = None, refusals(everything, None)
         who = "this user" if user is None else user.pw_name
+        told: set[str] = set()
         for want, reason in zip(everything, refused, strict=True):
-            if reason:
+            if reason and reason not in told:
                 yield _lacking(want, who, reason)
+            if reason.startswith(NO_WAY):
+                told.add(reason)
         if user is not None and not any(refused):
             yield ok("rights", f"{who} can read and write what OPUS needs")
     if config.log_file is not None and _mode(config) & stat.S_IROTH:
@@ -83,30 +86,32 @@ def findings(installation: Installation) -> Iterator[Finding]:
 
 
 def _lacking(want: Want, who: str, reason: str) -> Finding:
+    is_above = reason.startswith(NO_WAY)
+    way_out = "open that folder to it (o+x)" if is_above else "give it to that user"
     return want.code(
-        want.name.partition(":")[0],
-        f"{who} cannot {_VERBS[want.right]} {want.name.replace(':', ' ')} ({want.path}): {reason};"
-        " give it to that user, or to a group that all who run OPUS are of",
+        want.subject,
+        f"{who} cannot {_VERBS[want.right]} {want.name} ({want.path}): {reason}; {way_out}, or to a"
+        " group that all who run OPUS are of",
     )
 
 
 def _wants(config: Config) -> Iterator[Want]:
     """What every start needs."""
     folder = config.data_dir
-    yield Want("fill", "data_dir", folder, DATA)
+    yield Want("fill", "data_dir", "the data folder", folder, DATA)
     for name in ("secret", "instance"):
         if (folder / name).exists():
-            yield Want("read", f"data_dir:'s {name}", folder / name, DATA)
+            yield Want("read", "data_dir", f"its {name}", folder / name, DATA)
     if config.jobs_folder.exists():
-        yield Want("fill", "jobs folder", config.jobs_folder, JOBS)
+        yield Want("fill", "jobs folder", "the folders of jobs", config.jobs_folder, JOBS)
     if config.log_file is not None:
-        yield Want("write", "log_file", config.log_file, LOG)
+        yield Want("write", "log_file", "the log", config.log_file, LOG)
 
 
 def _further(installation: Installation, config: Config) -> Iterator[Want]:
     """What its own parts say of this process, and can say of nobody else."""
     if config.path is not None:
-        yield Want("read", "configuration", config.path, FILE)
+        yield Want("read", "configuration", "the configuration", config.path, FILE)
     registry = installation.registry
     if registry is None:
         return
@@ -114,13 +119,13 @@ def _further(installation: Installation, config: Config) -> Iterator[Want]:
     parts: list[Backend] = [one for one in (storage, manager) if one is not None]
     for part in parts:
         for key, path in read_by(part).items():
-            yield Want("read", f"{part.name} {key}", path, FILE)
+            yield Want("read", f"{part.name} {key}", f"{key} of {part.name}", path, FILE)
     if storage is not None:
         for key, path in written_by(storage).items():
-            yield Want("write", f"{storage.name} {key}", path, FILE)
+            yield Want("write", "storage", f"{key} of {storage.name}", path, FILE)
     descriptions = config.data_dir / "definitions"
     if descriptions.exists():
-        yield Want("fill", "definitions", descriptions, FILE)
+        yield Want("fill", "definitions", "the descriptions", descriptions, FILE)
 
 
 def _users(config: Config, wanted: tuple[pwd.struct_passwd, ...]) -> list[pwd.struct_passwd | None]:

@@ -17,6 +17,9 @@ from typing import Final, Literal
 
 from opus_core.finding import Code
 
+NO_WAY: Final = "it may not pass through"
+"""How a reason begins that is a folder above, and so may be the reason of many refusals."""
+
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _WRITE: Final = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -26,6 +29,7 @@ class Want:
     """What whoever runs OPUS has to be able to do. A file that is written need not be there."""
 
     right: Literal["read", "write", "fill"]  # fill: make files in this folder
+    subject: str
     name: str
     path: Path
     code: Code
@@ -57,7 +61,7 @@ def refusal(want: Want) -> str:
     except OSError as error:
         closed = _closed_above(want.path)
         if closed is not None:
-            return f"nobody but its owner and group may pass through {closed}"
+            return f"{NO_WAY} {closed}"
         return str(error.strerror)
     return ""
 
