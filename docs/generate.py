@@ -1,10 +1,12 @@
-"""Renew what is made from the sources: the tables of settings in the pages, the page of commands
-(`docs/commands.py`) and the reference for authors of plugins (`docs/reference.py`).
+"""Renew what is made from the sources: the tables of settings in the pages, the codes of `opus
+check`, the page of commands (`docs/commands.py`), and the reference for authors of plugins
+(`docs/reference.py`).
 
     .tox/docs/bin/python docs/generate.py
 
-What stands between `<!-- keys: TABLE -->` and `<!-- end -->` is replaced; the rest is written by
-hand. Needs what the tox environment `docs` has: the core and the back ends that come with it.
+What stands between `<!-- keys: TABLE -->`, or `<!-- codes -->`, and `<!-- end -->` is replaced; the
+rest is written by hand. Needs what the tox environment `docs` has: the core and the back ends that
+come with it.
 """
 
 from __future__ import annotations
@@ -13,16 +15,20 @@ import dataclasses
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from opus_core import checks
 from opus_core.config import Config, Selection
+from opus_core.finding import Code
 from opus_manager_local.options import LocalOptions
+from opus_manager_slurm.manager import SlurmManager
 from opus_manager_slurm.options import SlurmOptions
 from opus_metrics.options import MetricsOptions
 from opus_notify.options import NotifyOptions
 from opus_storage_postgresql.options import PostgreSQLOptions
+from opus_storage_postgresql.storage import PostgreSQLStorage
 from opus_storage_sqlite.storage import SQLiteOptions
 
 _DOCS: Final = Path(__file__).parent
@@ -35,6 +41,10 @@ PAGES: Final = (
     _DOCS.parent / "plugins" / "opus_notify" / "README.md",
 )
 
+CODES: Final = _DOCS / "admin" / "check.md"
+"""The page that has all codes."""
+
+_OF_PLUGINS: Final = (SlurmManager, PostgreSQLStorage)
 _BACK_ENDS: Final = {"storage": SQLiteOptions, "manager": LocalOptions}
 _OTHERS: Final = {  # that are not in use by default, and extensions
     "plugins.notify": NotifyOptions,
@@ -43,6 +53,7 @@ _OTHERS: Final = {  # that are not in use by default, and extensions
     "plugins.metrics": MetricsOptions,
 }
 _BEGIN: Final = re.compile(r"<!-- keys: (?P<table>.*?) -->\n")
+_CODES: Final = "<!-- codes -->\n"
 _END: Final = "<!-- end -->\n"
 _WORDS: Final = {str: "string", int: "integer", float: "number", bool: "true or false"}
 _SIZES: Final = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
@@ -74,6 +85,35 @@ def renewed(page: str) -> str:
         pieces += [*known[match["table"]], "\n"]
         position = page.index(_END, match.end())
     return "".join([*pieces, page[position:]])
+
+
+def with_codes(page: str) -> str:
+    """The page with the codes made anew."""
+    before, begin, rest = page.partition(_CODES)
+    _, end, behind = rest.partition(_END)
+    return "".join([before, begin, *_code_tables(), "\n", end, behind])
+
+
+def _code_tables() -> Iterator[str]:
+    """A table for each area, below what that says of itself."""
+    yield from _code_table("Everywhere", "Of whatever is looked at.", [checks.UNFINISHED])
+    for area in checks.AREAS:
+        name = area.__name__.rpartition(".")[2]
+        yield from _code_table(name, _about(area), checks.codes_of(area))
+    for backend in _OF_PLUGINS:
+        yield from _code_table(backend.name, f"{backend.about.rstrip('.')}.", backend.codes)
+
+
+def _about(area: types.ModuleType) -> str:
+    """The first sentence of a module's docstring."""
+    return " ".join((area.__doc__ or "").partition("\n\n")[0].split())
+
+
+def _code_table(name: str, about: str, codes: Iterable[Code]) -> Iterator[str]:
+    yield f"\n### {name.capitalize()}\n\n{about[0].upper()}{about[1:]}\n\n"
+    yield "| code | state | what is wrong | the way out |\n|---|---|---|---|\n"
+    for code in codes:
+        yield f"| `{code.name}` | {code.state} | {code.cause} | {code.way_out} |\n"
 
 
 def _rows(table: type[Any], instance: object = None) -> Iterator[str]:
@@ -143,6 +183,8 @@ if __name__ == "__main__":
     for page in PAGES:
         page.write_text(renewed(page.read_text()))
         print(f"{page} is up to date")
+    CODES.write_text(with_codes(CODES.read_text()))
+    print(f"{CODES} is up to date")
     for made in (commands, reference):
         made.PAGE.write_text(made.page())
         print(f"{made.PAGE} is up to date")

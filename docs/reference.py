@@ -33,6 +33,7 @@ _VALUES: Final = (
         ),
     ),
     ("links", ("Links", "Exit")),
+    ("finding", ("Code", "Finding", "State")),
     (
         "job",
         (

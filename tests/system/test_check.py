@@ -176,7 +176,8 @@ def shared():
             one.opus("init", str(one.folder / "data"), "--user", "nobody")
             one.configure(auth="anonymous = false")
             log = one.folder / "data" / "opus.log"
-            log.touch(0o660)
+            log.touch()
+            log.chmod(0o660)
             for path in (one.folder, one.config, log):
                 os.chown(path, 65534, 65534)
             one.config.chmod(0o640)

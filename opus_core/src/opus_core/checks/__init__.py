@@ -7,7 +7,7 @@ looking at what does not need it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Final
 
@@ -32,7 +32,7 @@ from opus_core.finding import Code, Finding, State
 from opus_core.offers import KINDS
 from opus_core.plugins import Registry
 
-__all__ = ["AREAS", "Installation", "all_codes", "codes", "findings"]
+__all__ = ["AREAS", "Installation", "all_codes", "codes", "codes_of", "findings"]
 
 Look = Callable[[Installation], Iterator[Finding]]
 
@@ -107,11 +107,12 @@ def codes() -> Iterator[Code]:
     """What the core can find, in the order of its areas."""
     yield UNFINISHED
     for area in AREAS:
-        yield from (one for _, one in _constants(area) if isinstance(one, Code))
+        yield from codes_of(area)
 
 
-def _constants(area: ModuleType) -> Iterable[tuple[str, object]]:
-    return vars(area).items()  # in the order in which they are written
+def codes_of(area: ModuleType) -> list[Code]:
+    """What an area can find, in the order in which it is written there."""
+    return [one for one in vars(area).values() if isinstance(one, Code)]
 
 
 def all_codes(registry: Registry) -> Iterator[Code]:

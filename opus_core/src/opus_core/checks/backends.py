@@ -17,7 +17,7 @@ STORAGE: Final = Code(
     "storage-unusable",
     State.ERROR,
     "The storage cannot be used: its file or database, its version, its schema, who may write it.",
-    "Mend what the sentence names; see [PostgreSQL](postgresql.md).",
+    "Mend what the sentence names; see `docs/admin/postgresql.md`.",
 )
 STORAGE_MISSING: Final = Code(
     "storage-missing",
@@ -35,7 +35,7 @@ MANAGER: Final = Code(
     "manager-unusable",
     State.ERROR,
     "The manager cannot be used here: a command, a right or a folder is missing. No job runs.",
-    "Mend what the sentence names; see [Jobs on this machine](local.md), [SLURM](slurm.md).",
+    "Mend what the sentence names; see `docs/admin/local.md`, `docs/admin/slurm.md`.",
 )
 MANAGER_REMARK: Final = Code(
     "manager-remark",

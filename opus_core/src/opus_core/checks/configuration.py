@@ -18,7 +18,7 @@ MISTAKE: Final = Code(
     "configuration-mistake",
     State.ERROR,
     "`opus.toml` cannot be read, or a table of it has a mistake: no server starts.",
-    "Mend what the sentence names; [Configuration](../configuration.md) has all keys.",
+    "Mend what the sentence names; `docs/configuration.md` has all keys.",
 )
 OPEN: Final = Code(
     "configuration-writable-by-all",

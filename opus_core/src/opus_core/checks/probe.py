@@ -30,7 +30,7 @@ FAILED: Final = Code(
     "probe-failed",
     State.ERROR,
     "With `--probe`: a small job did not come through; the sentence says at which step.",
-    "See [SLURM](slurm.md), [Jobs on this machine](local.md).",
+    "See `docs/admin/slurm.md`, `docs/admin/local.md`.",
 )
 
 
