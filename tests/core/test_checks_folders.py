@@ -10,6 +10,7 @@ import subprocess
 import time
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -152,6 +153,7 @@ def test_whatever_cannot_be_done_is_told_with_its_path(site, tmp_path):
     """By whatever root cannot do either; what others cannot is tried in tests/system."""
     lacking = [
         Want("fill", "data_dir", "it", tmp_path / "nowhere", checks.rights.DATA),
+        Want("write", "log_file", "it", Path("/proc/nowhere/opus.log"), checks.rights.LOG),
         Want("read", "secret", "it", tmp_path / "nothing", checks.rights.DATA),
         Want("write", "log_file", "it", tmp_path, checks.rights.LOG),
         Want("fill", "jobs", "it", tmp_path, checks.rights.JOBS),
@@ -160,9 +162,10 @@ def test_whatever_cannot_be_done_is_told_with_its_path(site, tmp_path):
 
     said = users.refusals(lacking, None)
 
-    assert said[0] == said[1] == os.strerror(2)
-    assert said[2] == os.strerror(21)
-    assert said[3:] == ["", ""]
+    assert said[0] == said[2] == os.strerror(2)
+    assert said[1].startswith("there is no folder /proc/nowhere, and none can be made (")
+    assert said[3] == os.strerror(21)
+    assert said[4:] == ["", ""]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["path", "site"]
 
 

@@ -197,7 +197,7 @@ def test_root_tries_what_the_owner_of_the_data_folder_can_do(shared):
         "data/secret": (0o060, "data-folder-closed", "cannot read its secret"),
         "data/jobs": (0o570, "jobs-folder-closed", "cannot write to the folders of jobs"),
         "data/opus.log": (0o460, "log-closed", "cannot write the log"),
-        "data/opus.sqlite": (0o460, "file-closed", "cannot write path of sqlite"),
+        "data/opus.sqlite": (0o460, "file-closed", "cannot write [storage] path"),
         "data/definitions": (0o570, "file-closed", "cannot write to the descriptions"),
         "opus.toml": (0o060, "file-closed", "cannot read the configuration"),
     }
@@ -227,6 +227,7 @@ def test_two_users_of_one_group_are_tried_both(shared):
     both = ("--as", "nobody", "--as", other.pw_name)
     found = wrong(shared, *both, code=1)
     assert found["data-folder-closed"].startswith(f"{other.pw_name} cannot write to the data")
+    assert "\n" not in found["data-folder-closed"], "what follows from that is no news"
     for path in (shared.folder, *shared.folder.rglob("*")):
         os.chown(path, -1, other.pw_gid)
     for folder in (shared.folder, shared.folder / "data"):

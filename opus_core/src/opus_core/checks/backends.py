@@ -103,8 +103,18 @@ def manager(installation: Installation) -> Iterator[Finding]:
         yield ok("manager", f"{selected.name}: {selected.about}; {missing[0]} is not there yet")
         installation.manager = selected
         return
-    if (yield from examined("manager", selected, MANAGER, MANAGER_REMARK)):
+    told_to = _asker(installation)
+    if (yield from examined("manager", selected, MANAGER, MANAGER_REMARK, told_to)):
         installation.manager = selected
+
+
+def _asker(installation: Installation) -> str:
+    """What has to be known of remarks that root is given on a site of somebody else's."""
+    config = installation.config
+    owner = owner_of(config.data_dir) if is_root() and config is not None else None
+    if owner is None or owner.pw_uid == 0:
+        return ""
+    return f" (said to root, who asks; not so if {owner.pw_name} runs the supervisor)"
 
 
 def jdl(installation: Installation) -> Iterator[Finding]:
@@ -141,9 +151,10 @@ def _selected(
 
 
 def examined(
-    subject: str, backend: Backend, unusable: Code, remark: Code
+    subject: str, backend: Backend, unusable: Code, remark: Code, told_to: str = ""
 ) -> Generator[Finding, None, bool]:
-    """What a back end says of itself and of what it works with; answers whether it can work."""
+    """What a back end says of itself and of what it works with; answers whether it can work.
+    `told_to` ends its remarks."""
     try:
         backend.check()
     except OpusError as error:
@@ -155,7 +166,7 @@ def examined(
     yield ok(subject, f"{backend.name}: {backend.about}" if " " not in subject else backend.about)
     try:
         for sentence in backend.warnings():
-            yield remark(subject, sentence)
+            yield remark(subject, f"{sentence}{told_to}")
         yield from backend.findings()
     except Exception as error:  # the same
         said = (

@@ -13,7 +13,7 @@ from typing import Final
 
 from opus_core.backends import Backend
 from opus_core.checks.installation import Installation, is_root, owner_of, read_by, written_by
-from opus_core.checks.users import NO_WAY, Want, refusals
+from opus_core.checks.users import NO_FOLDER, NO_WAY, Want, refusals
 from opus_core.config import Config
 from opus_core.errors import BadRequest
 from opus_core.finding import Code, Finding, State, ok
@@ -61,7 +61,7 @@ def findings(installation: Installation) -> Iterator[Finding]:
     users = _users(config, installation.as_users)
     if users != [None]:
         everything += _further(installation, config)
-    if not config.data_dir.exists():
+    if installation.trial or not config.data_dir.exists():
         everything = [want for want in everything if not want.path.is_relative_to(config.data_dir)]
     for user in users:
         try:
@@ -76,6 +76,8 @@ def findings(installation: Installation) -> Iterator[Finding]:
                 yield _lacking(want, who, reason)
             if reason.startswith(NO_WAY):
                 told.add(reason)
+            elif reason and want.right == "fill":
+                told.add(f"{NO_WAY} {want.path}")
         if user is not None and not any(refused):
             yield ok("rights", f"{who} can read and write what OPUS needs")
     if config.log_file is not None and _mode(config) & stat.S_IROTH:
@@ -86,8 +88,11 @@ def findings(installation: Installation) -> Iterator[Finding]:
 
 
 def _lacking(want: Want, who: str, reason: str) -> Finding:
-    is_above = reason.startswith(NO_WAY)
-    way_out = "open that folder to it (o+x)" if is_above else "give it to that user"
+    way_out = "give it to that user"
+    if reason.startswith(NO_WAY):
+        way_out = "open that folder to it (o+x)"
+    elif reason.startswith(NO_FOLDER):
+        way_out = "make one, and give it to that user"
     return want.code(
         want.subject,
         f"{who} cannot {_VERBS[want.right]} {want.name} ({want.path}): {reason}; {way_out}, or to a"
@@ -116,13 +121,13 @@ def _further(installation: Installation, config: Config) -> Iterator[Want]:
     if registry is None:
         return
     storage, manager = installation.storage, installation.manager
-    parts: list[Backend] = [one for one in (storage, manager) if one is not None]
-    for part in parts:
-        for key, path in read_by(part).items():
-            yield Want("read", f"{part.name} {key}", f"{key} of {part.name}", path, FILE)
+    parts: dict[str, Backend | None] = {"storage": storage, "manager": manager}
+    for name, part in parts.items():
+        for key, path in read_by(part).items() if part is not None else ():
+            yield Want("read", name, f"[{name}] {key}", path, FILE)
     if storage is not None:
         for key, path in written_by(storage).items():
-            yield Want("write", "storage", f"{key} of {storage.name}", path, FILE)
+            yield Want("write", "storage", f"[storage] {key}", path, FILE)
     descriptions = config.data_dir / "definitions"
     if descriptions.exists():
         yield Want("fill", "definitions", "the descriptions", descriptions, FILE)

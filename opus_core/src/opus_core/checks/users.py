@@ -20,6 +20,9 @@ from opus_core.finding import Code
 NO_WAY: Final = "it may not pass through"
 """How a reason begins that is a folder above, and so may be the reason of many refusals."""
 
+NO_FOLDER: Final = "there is no folder"
+"""The same of one that is not there and that cannot be made."""
+
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _WRITE: Final = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -62,6 +65,8 @@ def refusal(want: Want) -> str:
         closed = _closed_above(want.path)
         if closed is not None:
             return f"{NO_WAY} {closed}"
+        if not want.path.parent.exists():
+            return f"{NO_FOLDER} {want.path.parent}, and none can be made ({error.strerror})"
         return str(error.strerror)
     return ""
 
