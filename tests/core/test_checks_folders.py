@@ -94,6 +94,13 @@ def test_a_data_folder_whose_own_files_are_damaged(site, name):
     assert "restore it from a back-up" in site.one("data-folder-damaged").sentence
 
 
+def test_a_data_folder_that_is_a_file(site):
+    shutil.rmtree(site.data)
+    site.data.write_text("")
+
+    assert "data cannot be used: Not a directory" in site.one("data-folder-damaged").sentence
+
+
 def test_a_secret_that_everybody_may_read(site):
     (site.data / "secret").chmod(0o664)
 

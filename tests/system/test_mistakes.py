@@ -131,6 +131,7 @@ MISTAKES = {
     ),
     "empty secret": (("serve",), make("secret", "", 0o600), "secret holds 0 bytes"),
     "short secret": (("serve",), make("secret", "00" * 15, 0o600), "secret holds 15 bytes"),
+    "data folder without rights": (("serve",), make("", mode=0), "Permission denied"),
     "secret without rights": (("serve",), make("secret", "00" * 32, 0), "/secret)"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Final, cast
@@ -69,8 +70,8 @@ def storage(installation: Installation) -> Iterator[Finding]:
     selected = cast("Storage | None", (yield from _selected(installation, "storage", STORAGE)))
     if selected is None or config is None:
         return
-    missing = [path for path in written_by(selected).values() if not path.exists()]
-    if missing and not installation.makes and missing[0].parent.is_dir():
+    missing = [path for path in written_by(selected).values() if not os.path.exists(path)]
+    if missing and not installation.makes and os.path.isdir(missing[0].parent):
         yield STORAGE_MISSING(
             "storage",
             f"there is no {missing[0]}, so the next start makes an empty one; if there was one,"
@@ -97,7 +98,7 @@ def manager(installation: Installation) -> Iterator[Finding]:
     selected = cast("Manager | None", (yield from _selected(installation, "manager", MANAGER)))
     if selected is None:
         return
-    missing = [path for path in written_by(selected).values() if not path.exists()]
+    missing = [path for path in written_by(selected).values() if not os.path.exists(path)]
     if is_root() and not installation.makes and any(map(_is_anothers, missing)):
         # Its check would make it, and it would be root's.
         yield ok("manager", f"{selected.name}: {selected.about}; {missing[0]} is not there yet")
@@ -147,7 +148,13 @@ def _selected(
         yield unusable(kind, error.sentence)
         return None
     installation.closing.callback(selected.close)
+    if installation.data_dir is None and _any_below(config.data_dir, selected):
+        return None  # why that cannot be looked into has been told
     return selected
+
+
+def _any_below(folder: Path, backend: Backend) -> bool:
+    return any(path.is_relative_to(folder) for path in written_by(backend).values())
 
 
 def examined(

@@ -94,11 +94,7 @@ def data(installation: Installation) -> Iterator[Finding]:
     if config is None or "data_dir" in installation.mistaken:
         return
     path = config.data_dir
-    try:
-        is_new = not ((path / "secret").exists() or (path / "instance").exists())
-    except PermissionError:
-        is_new = False
-    if is_new and not installation.probes:
+    if _is_new(path) and not installation.probes:
         yield MISSING(
             "data_dir",
             f"there is nothing of OPUS in {path} yet; if there was, mend data_dir; else"
@@ -118,6 +114,16 @@ def data(installation: Installation) -> Iterator[Finding]:
         return
     if not installation.trial:
         yield ok("data_dir", str(installation.data_dir.path))
+
+
+def _is_new(path: Path) -> bool:
+    """Whether nothing of OPUS is there; what cannot be looked into is not new."""
+    try:
+        return not {"secret", "instance"} & set(os.listdir(path))
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _trial(installation: Installation) -> Path:

@@ -61,7 +61,7 @@ def findings(installation: Installation) -> Iterator[Finding]:
     users = _users(config, installation.as_users)
     if users != [None]:
         everything += _further(installation, config)
-    if installation.trial or not config.data_dir.exists():
+    if installation.trial or not os.path.lexists(config.data_dir):
         everything = [want for want in everything if not want.path.is_relative_to(config.data_dir)]
     for user in users:
         try:
@@ -105,9 +105,9 @@ def _wants(config: Config) -> Iterator[Want]:
     folder = config.data_dir
     yield Want("fill", "data_dir", "the data folder", folder, DATA)
     for name in ("secret", "instance"):
-        if (folder / name).exists():
+        if os.path.exists(folder / name):
             yield Want("read", "data_dir", f"its {name}", folder / name, DATA)
-    if config.jobs_folder.exists():
+    if os.path.exists(config.jobs_folder):
         yield Want("fill", "jobs folder", "the folders of jobs", config.jobs_folder, JOBS)
     if config.log_file is not None:
         yield Want("write", "log_file", "the log", config.log_file, LOG)
@@ -129,7 +129,7 @@ def _further(installation: Installation, config: Config) -> Iterator[Want]:
         for key, path in written_by(storage).items():
             yield Want("write", "storage", f"[storage] {key}", path, FILE)
     descriptions = config.data_dir / "definitions"
-    if descriptions.exists():
+    if os.path.exists(descriptions):
         yield Want("fill", "definitions", "the descriptions", descriptions, FILE)
 
 

@@ -65,7 +65,7 @@ def refusal(want: Want) -> str:
         closed = _closed_above(want.path)
         if closed is not None:
             return f"{NO_WAY} {closed}"
-        if not want.path.parent.exists():
+        if not os.path.exists(want.path.parent):
             return f"{NO_FOLDER} {want.path.parent}, and none can be made ({error.strerror})"
         return str(error.strerror)
     return ""
@@ -74,7 +74,7 @@ def refusal(want: Want) -> str:
 def _closed_above(path: Path) -> Path | None:
     """The highest folder above that this process may not pass through."""
     above = reversed(path.absolute().parents)
-    return next((one for one in above if one.is_dir() and not os.access(one, os.X_OK)), None)
+    return next((one for one in above if os.path.isdir(one) and not os.access(one, os.X_OK)), None)
 
 
 def _nearest(folder: Path) -> Path:
