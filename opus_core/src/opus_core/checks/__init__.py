@@ -13,6 +13,7 @@ from typing import Final
 
 from opus_core.checks import (
     accounts,
+    addresses,
     backends,
     clocks,
     configuration,
@@ -46,6 +47,7 @@ AREAS: Final[tuple[ModuleType, ...]] = (
     clocks,
     supervision,
     web,
+    addresses,
     descriptions,
     accounts,
     security,
@@ -70,6 +72,7 @@ _LOOKS: Final[tuple[Look, ...]] = (
     clocks.findings,
     supervision.findings,
     web.findings,
+    addresses.findings,
     descriptions.findings,
     accounts.findings,
 )

@@ -20,7 +20,7 @@ class Said:
 
     status: int
     location: str = ""
-    is_opus: bool = False  # it has the health of an OPUS
+    is_opus: bool = False  # it answers as an OPUS does
     certificate_ends: datetime | None = None
 
 
@@ -32,12 +32,13 @@ def get_health(root: str) -> Said:
 
 
 def post_event(root: str) -> Said:
-    """Report an event without a token, as nobody's job would: an OPUS answers 403. Raises as
-    `get_health` does."""
-    status, location, _, ends = _ask(
+    """Report an event without a token, as nobody's job would: an OPUS answers 403, or if it
+    believes this machine (`job_servers`), that it means no job. Raises as `get_health` does."""
+    status, location, body, ends = _ask(
         "POST", f"{root.rstrip('/')}/handler/job_event", urlencode({"jobid": "check"})
     )
-    return Said(status, location, certificate_ends=ends)
+    is_opus = status == 403 or (status == 200 and body.strip() == b"0")
+    return Said(status, location, is_opus, ends)
 
 
 def _ask(method: str, url: str, body: str | None = None) -> tuple[int, str, bytes, datetime | None]:
