@@ -168,7 +168,7 @@ def examined(
         yield unusable(subject, error.sentence)
         return False
     except Exception as error:  # a plugin's, which stops no other look
-        yield unusable(subject, f"its check failed: {type(error).__name__}: {error}")
+        yield unusable(subject, f"its check failed: {_told(error)}")
         return False
     yield ok(subject, f"{backend.name}: {backend.about}" if " " not in subject else backend.about)
     try:
@@ -176,8 +176,9 @@ def examined(
             yield remark(subject, f"{sentence}{told_to}")
         yield from backend.findings()
     except Exception as error:  # the same
-        said = (
-            error.sentence if isinstance(error, OpusError) else f"{type(error).__name__}: {error}"
-        )
-        yield STUMBLED(subject, f"asked what it has found, {backend.name} failed: {said}")
+        yield STUMBLED(subject, f"asked what it has found, {backend.name} failed: {_told(error)}")
     return True
+
+
+def _told(error: Exception) -> str:
+    return error.sentence if isinstance(error, OpusError) else f"{type(error).__name__}: {error}"
