@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import ssl
 import subprocess
 import threading
@@ -16,6 +17,7 @@ import pytest
 from core.helpers.checked import checked
 from opus_core.finding import State
 from opus_core.testing.server import free_port
+from services_missing import lacking
 
 
 @pytest.fixture
@@ -72,6 +74,8 @@ def answering(status=200, location="", document=HEALTH, tls=None):
 
 def certificate(folder, days):
     """A key and a certificate of localhost for so many days."""
+    if shutil.which("openssl") is None:
+        lacking("there is no openssl; Debian's openssl has it")
     key, file = folder / "key.pem", folder / "certificate.pem"
     command = f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days {days}"
     names = ("-addext", "subjectAltName=DNS:localhost")

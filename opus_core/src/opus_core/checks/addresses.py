@@ -152,9 +152,7 @@ def _event_url(url: str) -> Iterator[Finding]:
     else:
         if said.is_opus:
             return
-        reason = (
-            f"a report is answered {said.status}, where OPUS answers 403 to one without a token"
-        )
+        reason = f"a report without a token is answered {said.status}, and by OPUS 403"
     yield EVENTS_ELSEWHERE(
         "event_url",
         f"{url}: {reason}; start the server, or write the address that compute nodes reach it at,"
