@@ -151,7 +151,7 @@ def _listener(config: Config) -> Iterator[Finding]:
     try:
         socket.create_connection((host, server.port), 2.0).close()
     except OSError:
-        return  # it does not run, or is another program's that runs under WSGI
+        return  # no server runs, or one under WSGI, which has another's port
     at = f"http://[{host}]:{server.port}" if ":" in host else f"http://{host}:{server.port}"
     try:
         is_opus = asking.get_health(at).is_opus
