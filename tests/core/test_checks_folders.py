@@ -192,6 +192,7 @@ def test_a_log_that_everybody_may_read(site):
     site.configure('log_file = "opus.log"')
 
     assert f"chmod o= {log}" in site.one("log-readable-by-all").sentence
+    assert site.wrong().keys() == {"log-readable-by-all"}
 
 
 # -- the folders of jobs

@@ -139,10 +139,10 @@ def closed(installation: Installation) -> Iterator[Finding]:
     config, data_dir, storage = installation.config, installation.data_dir, installation.storage
     if config is None or data_dir is None or installation.trial:
         return
-    paths = [data_dir.path, config.jobs_folder, config.log_file]
+    paths = [data_dir.path, config.jobs_folder]
     if storage is not None:
         paths += paths_of(storage).values()
-    open_ones = [one for one in dict.fromkeys(paths) if one is not None and _is_open(one)]
+    open_ones = [one for one in dict.fromkeys(paths) if _is_open(one)]
     for path in open_ones:
         yield OPEN("files", f"every user of this machine may look into {path}: chmod o= {path}")
     if not open_ones:
@@ -197,9 +197,7 @@ def jobs(installation: Installation) -> Iterator[Finding]:
         # Whether it was ever marked nobody knows.
         installation.folders = Folders(root) if root.is_dir() else None
         return
-    if installation.makes and (installation.probes or root.is_relative_to(config.data_dir)):
-        installation.folders = job_folders(config, storage)
-    elif is_known_root(root, storage):
+    if is_known_root(root, storage):
         folders = Folders(root, marked=True)
         try:
             folders.check()
@@ -207,6 +205,8 @@ def jobs(installation: Installation) -> Iterator[Finding]:
             yield UNMOUNTED("jobs folder", f"{error.sentence} ({root})")
             return
         installation.folders = folders
+    elif installation.makes and (installation.probes or root.is_relative_to(config.data_dir)):
+        installation.folders = job_folders(config, storage)
     elif root.is_dir():
         installation.folders = Folders(root)
     elif config.jobs.folder is not None:
