@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from opus_core.app import is_known_root, job_folders
-from opus_core.checks.installation import Installation, paths_of, written_by
+from opus_core.checks.installation import Installation, written_by
 from opus_core.datadir import open_data_dir, read_data_dir
 from opus_core.disk import ROOM
 from opus_core.errors import OpusError
@@ -141,7 +141,7 @@ def closed(installation: Installation) -> Iterator[Finding]:
         return
     paths = [data_dir.path, config.jobs_folder]
     if storage is not None:
-        paths += paths_of(storage).values()
+        paths += written_by(storage).values()
     open_ones = [one for one in dict.fromkeys(paths) if _is_open(one)]
     for path in open_ones:
         yield OPEN("files", f"every user of this machine may look into {path}: chmod o= {path}")
