@@ -94,6 +94,14 @@ def test_a_data_folder_whose_own_files_are_damaged(site, name):
     assert "restore it from a back-up" in site.one("data-folder-damaged").sentence
 
 
+@pytest.mark.parametrize("name", ["secret", "instance"])
+def test_a_data_folder_that_was_not_brought_back_whole(site, name):
+    (site.data / name).unlink()
+
+    assert f"there is no {site.data / name}; bring it" in site.one("data-folder-damaged").sentence
+    assert not (site.data / name).exists()
+
+
 def test_a_data_folder_that_is_a_file(site):
     shutil.rmtree(site.data)
     site.data.write_text("")

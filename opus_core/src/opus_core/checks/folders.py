@@ -22,6 +22,7 @@ from opus_core.finding import Code, Finding, State, ok
 from opus_core.folder import Folders
 from opus_core.process import system_name
 
+_OURS: Final = frozenset({"secret", "instance", "definitions", "jobs"})
 _FEW: Final = 1000  # files that can still be made; a job has some tens
 
 MISSING: Final = Code(
@@ -107,19 +108,31 @@ def data(installation: Installation) -> Iterator[Finding]:
         read = open_data_dir if installation.makes else read_data_dir
         installation.data_dir = read(path)
     except OpusError as error:
-        if isinstance(error.__cause__, PermissionError):
-            return  # `rights` has more to say of that
-        code = SECRET_OPEN if _mode(path / "secret") & stat.S_IRWXO else DAMAGED
-        yield code("data_dir", error.sentence)
+        yield from _unreadable(path, error)
         return
     if not installation.trial:
         yield ok("data_dir", str(installation.data_dir.path))
 
 
+def _unreadable(path: Path, error: OpusError) -> Iterator[Finding]:
+    """Why the data folder's own files cannot be used."""
+    if isinstance(error.__cause__, PermissionError):
+        return  # `rights` has more to say of that
+    if isinstance(error.__cause__, FileNotFoundError):
+        yield DAMAGED(
+            "data_dir",
+            f"there is no {error.__cause__.filename}; bring it back from a back-up, for the next"
+            " start makes a new one, with which nothing goes on that ran by the old one",
+        )
+        return
+    code = SECRET_OPEN if _mode(path / "secret") & stat.S_IRWXO else DAMAGED
+    yield code("data_dir", error.sentence)
+
+
 def _is_new(path: Path) -> bool:
     """Whether nothing of OPUS is there; what cannot be looked into is not new."""
     try:
-        return not {"secret", "instance"} & set(os.listdir(path))
+        return _OURS.isdisjoint(os.listdir(path))
     except FileNotFoundError:
         return True
     except OSError:
