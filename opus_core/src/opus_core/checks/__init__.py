@@ -17,6 +17,7 @@ from opus_core.checks import (
     backends,
     clocks,
     configuration,
+    deployed,
     descriptions,
     folders,
     instance,
@@ -48,6 +49,7 @@ AREAS: Final[tuple[ModuleType, ...]] = (
     supervision,
     web,
     addresses,
+    deployed,
     descriptions,
     accounts,
     security,
@@ -73,6 +75,7 @@ _LOOKS: Final[tuple[Look, ...]] = (
     supervision.findings,
     web.findings,
     addresses.findings,
+    deployed.findings,
     descriptions.findings,
     accounts.findings,
 )

@@ -13,7 +13,7 @@ import opus_core
 from opus_core import checks
 from opus_core import job as jobs
 from opus_core.checks import Installation, probe, rights, security
-from opus_core.commands import table
+from opus_core.commands.terminal import columns, shown
 from opus_core.finding import Code, Finding, State
 from opus_core.plugins import Registry
 from opus_core.render.text import instant
@@ -78,13 +78,12 @@ def run(args: argparse.Namespace) -> int:
 
 def line(finding: Finding) -> str:
     """How it is told to people."""
-    told = f"{finding.state:8} {finding.subject}: {finding.sentence}"
-    told = "".join(one if one.isprintable() else "?" for one in told)
+    told = shown(f"{finding.state:8} {finding.subject}: {finding.sentence}")
     return told if finding.state is State.OK else f"{told} [{finding.code}]"
 
 
 def _document(
-    installation: Installation, shown: Sequence[Finding], found: Sequence[Finding]
+    installation: Installation, wanted: Sequence[Finding], found: Sequence[Finding]
 ) -> dict[str, object]:
     """How it is told to programs."""
     config = installation.config
@@ -97,7 +96,7 @@ def _document(
         "configuration": None if path is None else str(path),
         "errors": states.count(State.ERROR),
         "warnings": states.count(State.WARNING),
-        "findings": [asdict(finding) for finding in shown],
+        "findings": [asdict(finding) for finding in wanted],
     }
 
 
@@ -105,7 +104,7 @@ def _list(listed: Sequence[Code], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps([_row(code) for code in listed], indent=2))
         return
-    for text in table.lines([*_cells(listed)]):
+    for text in columns([*_cells(listed)]):
         print(text)
 
 

@@ -24,7 +24,7 @@ from opus_core.app import (
     opened_storage,
 )
 from opus_core.backends import SUPERVISOR, Storage, Task
-from opus_core.commands.user import console, link, system_name
+from opus_core.commands.user import console, link
 from opus_core.config import Config, load
 from opus_core.datadir import INSTANCE_STREAM, open_data_dir
 from opus_core.definition import JobDefinition
@@ -32,6 +32,7 @@ from opus_core.deployment import Deployment
 from opus_core.errors import BadRequest, ConfigError
 from opus_core.offers import EXTENSION, KINDS
 from opus_core.plugins import Registry
+from opus_core.process import system_name
 from opus_core.supervisor.copied import disown_jobs, submitted
 
 _TABLES: Final[tuple[tuple[str, type[Any]], ...]] = (
