@@ -202,13 +202,14 @@ def test_the_address_of_a_client_is_its_own_whatever_it_says(front):
     forged |= {"X-Forwarded-Proto": "https", "X-Forwarded-Port": "666", "X-Forwarded-Prefix": "/x"}
     made = from_elsewhere(front.seen.port, "/opus/rest/ledger", b"ledger=-", ANN | forged)
     assert made.location.startswith(f"{front.seen.url}/opus/rest/ledger/")
-    before = len(front.behind.opus("audit").stdout.splitlines())
+    log = front.behind.folder / "stderr.log"
+    before = len(log.read_text())
     proof = b"NAME=ann&PROOF=wrong"
     assert from_elsewhere(front.seen.port, "/opus/signin", proof, forged).status == 401
     # Around the proxy, and with such headers, nobody is taken for somebody on this machine.
     assert from_elsewhere(front.behind.port, "/signin", proof, forged).status == 403
-    [entry] = front.behind.opus("audit").stdout.splitlines()[before:]
-    assert entry.endswith(f"sign-in refused ann from {ELSEWHERE}")
+    [entry] = [line for line in log.read_text()[before:].splitlines() if " audit " in line]
+    assert entry.endswith(f"act='sign-in refused' subject='ann' address='{ELSEWHERE}'")
 
 
 def test_a_change_comes_through_at_once(front):
