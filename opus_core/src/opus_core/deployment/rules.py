@@ -8,12 +8,15 @@ import pwd
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from opus_core.config import Config
 from opus_core.deployment import parts
 from opus_core.deployment.files import PATIENCE, backend, largest
+
+# os.path says no where one may not look, and Path raises.
 
 Rule = Callable[[Config, str], Iterator[str]]
 """Says what is wrong with a text, a sentence each."""
@@ -63,7 +66,7 @@ def mod_wsgi(config: Config, text: str) -> Iterator[str]:
     daemon = parts.options(words)
     if (home := daemon.get("python-home")) is None:
         yield f"WSGIDaemonProcess does not say which Python has OPUS; add python-home={sys.prefix}"
-    elif not Path(home).is_dir():
+    elif not os.path.isdir(home):
         yield f"python-home={home} is not there; OPUS is in {sys.prefix}"
     elif Path(home).resolve() != Path(sys.prefix).resolve():
         yield f"python-home={home} is another Python than this one; OPUS is in {sys.prefix}"
@@ -81,7 +84,7 @@ def mod_wsgi(config: Config, text: str) -> Iterator[str]:
     if "user" in daemon:
         yield from _user(config, daemon["user"])
     for program in found.get("wsgiscriptalias", ())[1:2]:
-        if not Path(program).is_file():
+        if not os.path.isfile(program):
             yield f"WSGIScriptAlias names {program}, which is not there"
 
 
@@ -211,7 +214,10 @@ def _user(config: Config, name: str) -> Iterator[str]:
         (config.data_dir, 7, "write to"),
         (config.jobs_folder, 7, "write to"),
     ):
-        if path.exists() and (closed := _closed(path, needed, who.pw_uid, groups)) is not None:
+        with suppress(OSError):  # not there yet, or not ours to look at
+            closed = _closed(path, needed, who.pw_uid, groups)
+            if closed is None:
+                continue
             way = f": {closed} is closed to it" if closed != path else ""
             yield f"the user {name} may not {what} {path}{way}; change its owner, or its mode"
             return
