@@ -126,7 +126,7 @@ MISTAKES = {
     ),
     "jobs without rights": (
         ("supervise",),
-        make("jobs", mode=0o555),
+        make("jobs", mode=0o550),
         "the job folders cannot be kept in",
     ),
     "empty secret": (("serve",), make("secret", "", 0o600), "secret holds 0 bytes"),
