@@ -76,5 +76,6 @@ def matches(printed: str, said: str) -> bool:
     """Whether it was said as printed, where `...` stands for anything; line ends at the end and
     the width of columns are nobody's concern."""
     printed, said = (re.sub(" +", " ", text.rstrip("\n")) for text in (printed, said))
-    pattern = re.escape(printed).replace(re.escape("..."), ".*?")
+    pattern = re.escape(printed).replace(re.escape(" ... "), " (?:.*? )?")
+    pattern = pattern.replace(re.escape("..."), ".*?")
     return re.fullmatch(pattern, said, re.DOTALL) is not None

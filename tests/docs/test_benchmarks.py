@@ -379,7 +379,7 @@ def test_the_processor_is_told_without_marks_of_trade():
 
 
 def test_what_was_not_measured_is_named_and_no_figure_is_made_up():
-    told = measured_page(("waits", Figure("wake-up p99", 12, "ms", ceiling=500)))
+    told = measured_page(("waits", Figure("wake-up p99", 12.0, "ms", ceiling=500)))
     assert "| wake-up p99 | 12.00 ms | <= 500 ms | ok |\n" in told
     assert "Not measured this time: Requests, Lists, Pages, Jobs, Files, Server, SLURM." in told
     beside = told.partition("## Beside the original")[2]
