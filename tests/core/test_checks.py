@@ -214,7 +214,7 @@ def test_a_user_that_there_is_not_is_a_mistake_of_who_calls(site):
 def test_a_line_has_nothing_in_it_that_would_control_a_terminal():
     told = command.line(Finding("x-y", State.ERROR, "plugin", "says \x1b[2J"))
 
-    assert told == "error    plugin: says ?[2J [x-y]"
+    assert told == "error    plugin: says \N{REPLACEMENT CHARACTER}[2J [x-y]"
 
 
 # -- what --probe and --security add

@@ -69,12 +69,21 @@ def test_a_web_server_that_does_not_supervise_needs_no_way_to_the_cluster(one):
 # -- a sound installation, and then one thing after the other
 
 
+def begin(one, *arguments):
+    """`opus init`, and a configuration beside its folder, for which its files are not."""
+    data = one.folder / "data"
+    one.opus("init", str(data), *arguments)
+    for name in ("wsgi.py", "apache.conf"):
+        (data / name).unlink()
+    shutil.rmtree(data / "deploy")
+    one.configure(auth="anonymous = false")
+
+
 @pytest.fixture
 def sound(tmp_path):
     """With descriptions, and an admin who can sign in."""
     with site(tmp_path / "site") as opened:
-        opened.opus("init", str(opened.folder / "data"))
-        opened.configure(auth="anonymous = false")
+        begin(opened)
         yield opened
 
 
@@ -173,8 +182,7 @@ def shared():
     try:
         folder.chmod(0o755)
         with site(folder / "site") as one:
-            one.opus("init", str(one.folder / "data"), "--user", "nobody")
-            one.configure(auth="anonymous = false")
+            begin(one, "--user", "nobody")
             log = one.folder / "data" / "opus.log"
             log.touch()
             log.chmod(0o660)
