@@ -1,4 +1,4 @@
-"""`opus check` looks at the files for Apache, nginx and systemd; test_deployment.py has the rules."""
+"""`opus check` looks at the files for Apache, nginx and systemd."""
 
 from __future__ import annotations
 
