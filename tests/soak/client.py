@@ -74,7 +74,10 @@ class Client(Reader):
     def repeat(self, entry: Entry, body: bytes, headers: dict[str, str]) -> None:
         """The same request again is answered by the same job, whatever has become of it; another
         one with its key is refused."""
-        again = self.ask("POST", f"/rest/{JOB}", 303, body=body, headers=headers)
+        # 404: somebody has deleted it meanwhile, and it is not made anew.
+        again = self.ask("POST", f"/rest/{JOB}", 303, 404, body=body, headers=headers)
+        if again is not None and again.status == 404 and not entry.delete:
+            self.book.fault(f"{entry.url} is not there when asked again", "lost")
         if again is not None and again.status == 303:
             self.book.count("creation repeated")
             if again.location != entry.url:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,8 @@ from psycopg.rows import dict_row
 from services import postgresql
 
 Row = dict[str, Any]
+
+_CACHE = 8_000 * 2**10  # bytes of a connection of opus-storage-sqlite (engine.py)
 
 
 class Database(Protocol):
@@ -30,6 +33,9 @@ class Database(Protocol):
 
     def size(self) -> int:
         """Bytes on the disk."""
+
+    def kept(self, pid: int) -> float:
+        """What of it a process may keep in its memory [MiB]: it grows with the database."""
 
 
 class Lite:
@@ -52,8 +58,21 @@ class Lite:
     def size(self) -> int:
         return sum(path.stat().st_size for path in self.path.parent.glob(f"{self.path.name}*"))
 
+    def kept(self, pid: int) -> float:
+        """Each connection keeps its pages, up to a bound."""
+        links = list(_opened(pid))
+        pages = min(self.path.stat().st_size, _CACHE)
+        return links.count(str(self.path)) * pages / 2**20
+
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=30)
+
+
+def _opened(pid: int) -> Iterator[str]:
+    """What a process has open."""
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            yield os.readlink(link)
 
 
 class Postgres:
@@ -85,6 +104,9 @@ class Postgres:
 
     def size(self) -> int:
         return int(self.rows("SELECT pg_database_size(current_database()) AS size")[0]["size"])
+
+    def kept(self, pid: int) -> float:
+        return 0.0  # the pages are the server's
 
     def cut_connections(self) -> None:
         """All that the site has, as a failing network does."""

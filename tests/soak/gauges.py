@@ -89,11 +89,11 @@ def trend(times: Sequence[float], values: Sequence[float]) -> Trend:
 
 
 class Gauge(threading.Thread):
-    """Looks at one process twice a second."""
+    """Looks at one process twice a second. `kept`: what of its memory is not to count [MiB]."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, kept: Callable[[int], float] = lambda pid: 0.0) -> None:
         super().__init__(name="gauge", daemon=True)
-        self.pid = pid
+        self.pid, self.kept = pid, kept
         self.stopping = threading.Event()
         self.times: list[float] = []
         self.samples: dict[str, list[float]] = {name: [] for name in _MEASURES}
@@ -104,6 +104,7 @@ class Gauge(threading.Thread):
             self.times.append(time.monotonic() - begin)
             for name, measure in _MEASURES.items():
                 self.samples[name].append(measure(self.pid))
+            self.samples["memory"][-1] -= self.kept(self.pid)
 
     def trends(self) -> dict[str, Trend]:
         """By what is measured."""

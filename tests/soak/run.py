@@ -56,7 +56,7 @@ def under_load(site: Soaked, seed: str, seconds: float, *, apart: bool, calm: bo
     chaos.start_all()
     clients = [Client(site, book, f"{seed}-{number}", most=24) for number in range(6)]
     follower = Follower(site, book)
-    gauge = gauges.Gauge(chaos.web.pid)
+    gauge = gauges.Gauge(chaos.web.pid, site.database.kept)
     for thread in (*clients, follower, gauge if calm else chaos):
         thread.start()
     threading.Event().wait(seconds)
