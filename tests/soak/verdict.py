@@ -169,9 +169,12 @@ def _told(row: Row) -> str:
 def _ledger_faults(site: Soaked, rows: dict[str, Row]) -> Iterator[str]:
     for ledger in (site.folder / "ledgers").iterdir():
         lines = ledger.read_text().splitlines()
-        if len(lines) != 1:
-            yield f"twice: {ledger.name} ran {len(lines)} times: {lines}"
         row = rows.get(ledger.name)
+        if not lines and row is not None and row["phase"] == "COMPLETED":
+            yield f"lost: {ledger.name} is COMPLETED and has not come to its first line"
+        # None: it was stopped between opening the ledger and writing into it.
+        if len(lines) > 1:
+            yield f"twice: {ledger.name} ran {len(lines)} times: {lines}"
         if row is not None and row["phase"] not in OVER:
             yield f"stuck: {ledger.name} ran and is not over: {_told(row)}"
     for row in rows.values():
