@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import threading
 import time
 
 import pytest
@@ -51,6 +52,13 @@ def test_lines_of_requests_wait_for_a_moment(log, path):
     eventually(lambda: said(path) == ["one", "two"], "they are written")
     say(log, "three", name=REQUESTS)
     eventually(lambda: said(path) == ["one", "two", "three"], "so is the next")
+
+
+def test_when_it_is_closed_they_are_written_and_no_thread_is_left(log, path):
+    say(log, "one", name=REQUESTS)
+    log.close()
+    assert said(path) == ["one"]
+    assert "opus-log" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_they_do_not_wait_longer_than_others_and_keep_their_order(log, path):
