@@ -30,7 +30,7 @@ def build(checkout, out):
     return subprocess.run(
         [sys.executable, "-m", "sphinx", *options, str(out)],
         cwd=checkout,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"},
         capture_output=True,
         text=True,
         timeout=100,
