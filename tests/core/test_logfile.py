@@ -7,7 +7,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import threading
 import time
 
 import pytest
@@ -47,8 +46,9 @@ def test_a_line_is_in_the_file_when_the_call_is_over(log, path):
 
 
 def test_lines_of_requests_wait_for_a_moment(log, path):
-    say(log, "one", "two", name=REQUESTS)
-    assert said(path) == []
+    with log.lock:  # so that nobody writes them meanwhile
+        say(log, "one", "two", name=REQUESTS)
+        assert said(path) == []
     eventually(lambda: said(path) == ["one", "two"], "they are written")
     say(log, "three", name=REQUESTS)
     eventually(lambda: said(path) == ["one", "two", "three"], "so is the next")
@@ -56,9 +56,12 @@ def test_lines_of_requests_wait_for_a_moment(log, path):
 
 def test_when_it_is_closed_they_are_written_and_no_thread_is_left(log, path):
     say(log, "one", name=REQUESTS)
-    log.close()
+    begin = time.monotonic()
+    with log.lock:  # as logging.shutdown() has it
+        log.close()
     assert said(path) == ["one"]
-    assert "opus-log" not in {thread.name for thread in threading.enumerate()}
+    eventually(lambda: not log._thread.is_alive(), "its thread ends")
+    assert time.monotonic() - begin < 0.5
 
 
 def test_they_do_not_wait_longer_than_others_and_keep_their_order(log, path):

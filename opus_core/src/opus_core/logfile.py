@@ -52,7 +52,7 @@ class Writer(logging.Handler):
         self._waits = threading.Event()  # that there are any
         self._thread: threading.Thread | None = None
         self._process = os.getpid()
-        self._over = False
+        self._over = threading.Event()
 
     def write(self, lines: list[str]) -> None:
         """Write these, each with a line break behind it. May raise nothing."""
@@ -67,7 +67,7 @@ class Writer(logging.Handler):
         if os.getpid() != self._process:  # forked: what waits is the other one's, and its thread
             self._process, self._waiting, self._waits = os.getpid(), deque(), threading.Event()
         self._waiting.append(record)
-        if record.name != self._patient or len(self._waiting) >= _TOGETHER or self._over:
+        if record.name != self._patient or len(self._waiting) >= _TOGETHER or self._over.is_set():
             self.flush()
         elif not self._waits.is_set():
             self._begin()
@@ -91,10 +91,8 @@ class Writer(logging.Handler):
 
     def close(self) -> None:
         """Write what waits, and no more."""
-        self._over = True
+        self._over.set()
         self._waits.set()
-        if self._thread is not None and os.getpid() == self._process:
-            self._thread.join(timeout=1.0)
         self.flush()
         super().close()
 
@@ -109,8 +107,9 @@ class Writer(logging.Handler):
             self.release()
 
     def _run(self) -> None:
-        while not self._over and self._waits.wait():
-            time.sleep(_SOON)  # nothing would end it sooner but what writes them anyway
+        while not self._over.is_set() and self._waits.wait():
+            if self._over.wait(_SOON):
+                return  # whoever closes it writes them
             self._waits.clear()
             self.flush()
 

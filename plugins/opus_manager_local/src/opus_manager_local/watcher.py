@@ -10,10 +10,14 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 from opus_manager_local.processes import Process, reap
 
 log = logging.getLogger(__name__)
+
+_AGAIN: Final = 1.0  # [s] until a process is tried again that could not be watched
 
 
 class Watcher:
@@ -38,9 +42,9 @@ class Watcher:
         with self._lock:
             if self._closed or process in self._watched:
                 return
+            self._notify()
             self._watched.add(process)
             self._new.append(process)
-            self._notify()
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
         """Call a function after some seconds; not at all if that is after `close`."""
@@ -64,7 +68,7 @@ class Watcher:
             thread.join()
 
     def _notify(self) -> None:
-        if self._thread is None:
+        if self._wake < 0:  # before the first wish, and where a thread has failed
             self._wake = os.eventfd(0, os.EFD_CLOEXEC)
             self._thread = threading.Thread(target=self._run, name="opus-local", daemon=True)
             self._thread.start()
@@ -107,7 +111,14 @@ class Watcher:
             new, self._new = self._new, []
         gone: list[Process] = []
         for process in new:
-            handle = process.open()
+            try:
+                handle = process.open()
+            except OSError as error:  # too many open files, say
+                log.warning("process %s cannot be watched yet: %s", process.pid, error.strerror)
+                with self._lock:
+                    self._watched.discard(process)
+                self.later(_AGAIN, partial(self.watch, process))
+                continue
             if handle is None:
                 gone.append(process)
                 continue
