@@ -264,7 +264,8 @@ def test_the_database_may_be_backed_up_by_its_own_means(on_postgresql: Place) ->
 def test_what_is_still_the_originals_is_no_copy(on_sqlite: Place) -> None:
     place, one, shared = on_sqlite, on_sqlite.one, on_sqlite.base / "shared"
     place.change(one, "# folder = ...", f'folder = "{shared}"')
-    one.opus("check")
+    one.serve()  # which makes the folder
+    one.stop()
     shutil.copytree(one.folder, place.copy, symlinks=True)
     two = Site(place.copy)
     two.config.write_text(one.config.read_text())
