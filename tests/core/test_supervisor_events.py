@@ -9,7 +9,7 @@ import pytest
 from core.helpers.cluster import SmallManager
 from core.helpers.site import Site, WatchedStorage, a_site
 from opus_core.backends import Kind, Status
-from opus_core.errors import Unavailable
+from opus_core.errors import BackendUnavailable, Unavailable
 from opus_core.job import Phase, Work
 from opus_core.supervisor import attention
 from opus_core.testing.memory import MemoryOptions
@@ -115,6 +115,37 @@ def test_a_scheduler_that_is_not_done_with_an_end_is_asked_again(site: Site, mon
     eventually(lambda: site.cluster.calls["get_status"] >= asked + 3, "it is asked again")
     assert site.read(job).work is Work.LIVE
     del site.cluster.says[submission.native_id]
+    site.until_released(job, Phase.ERROR)
+
+
+def test_whoever_reads_the_output_meanwhile_takes_nothing_away(site: Site, monkeypatch) -> None:
+    monkeypatch.setattr(attention, "_SOON", 0.5)
+    site.supervisor(poll_interval=NEVER)
+    job, submission = begun(site)
+    completing = Status(kind=Kind.UNRECOGNISED, native_state="COMPLETING")
+    site.cluster.says[submission.native_id] = completing
+    submission.kill()
+    asked = site.cluster.calls["get_status"]
+    site.storage.poke("event", job_id=job.id)
+    eventually(lambda: site.cluster.calls["get_status"] > asked, "it is asked about")
+    del site.cluster.says[submission.native_id]
+    peeked = site.cluster.calls["peek"]
+    site.storage.poke("output", job_id=job.id)
+    eventually(lambda: site.cluster.calls["peek"] > peeked, "it is looked at")
+    site.until_released(job, Phase.ERROR)
+
+
+@pytest.mark.parametrize("method", ["get_status", "peek"])
+def test_an_event_is_not_lost_with_the_cluster(site: Site, monkeypatch, method: str) -> None:
+    monkeypatch.setattr(attention, "_SOON", 0.2)
+    site.supervisor(poll_interval=NEVER)
+    job, submission = begun(site)
+    submission.kill()
+    site.cluster.broken[method] = BackendUnavailable("the cluster does not answer")
+    called = site.cluster.calls[method]
+    site.storage.poke("event", job_id=job.id)
+    eventually(lambda: site.cluster.calls[method] > called, "it was tried")
+    site.cluster.broken.clear()
     site.until_released(job, Phase.ERROR)
 
 

@@ -82,17 +82,14 @@ class Attention:
     def done(self, wanted: Wanted, *, again: Collection[str], unclear: Collection[str]) -> None:
         """They have been looked at. The events of `again` could not be followed, and stay.
 
-        Of `unclear` the scheduler has said nothing that counts. It tells of an end before it is
-        done with it: a job is COMPLETING then, as SLURM says. Such a job is taken again after a
-        while, and less often each time.
+        Of `unclear` nothing is known that counts. A scheduler tells of an end before it is done
+        with it: a job is COMPLETING then, as SLURM says; or it does not answer, or the folders do
+        not. Such a job is taken again after a while, and less often each time.
         """
         with self._wake:
             self._taken = frozenset()
-            for job_id in wanted.jobs:
+            for job_id, event in wanted.events.items():
                 times = self._repeats.pop(job_id, (0.0, 0))[1]
-                event = wanted.events.get(job_id, "")
-                if not event:
-                    continue
                 if job_id in again:
                     self._add(job_id, due=False, event=event)
                 elif job_id in unclear and times < _REPEATS:

@@ -119,17 +119,18 @@ class Poller:
         """Look at what is wanted."""
         begin = time.monotonic()
         again: Collection[str] = ()
+        unclear: Collection[str] = wanted.events  # unless this comes to its end
         # Of those that are not LIVE any more nobody asks again.
         self._unanswered.difference_update(wanted.jobs)
         self._unclear.clear()
         try:
             self._look(wanted.jobs, {}, due=wanted.due, events=wanted.events)
-            again = self._unanswered.intersection(wanted.events)
+            again, unclear = self._unanswered.intersection(wanted.events), self._unclear
         except OpusError:
             again = wanted.events
             raise
         finally:
-            self._attention.done(wanted, again=again, unclear=self._unclear)
+            self._attention.done(wanted, again=again, unclear=unclear)
             took = time.monotonic() - begin
             rest = max(self._desk.settings.event_interval, min(took, self._questions.interval))
             self._next_look = time.monotonic() + rest
@@ -204,8 +205,9 @@ class Poller:
         try:
             links = self._questions.peek(list(tasks.values()))
         except BackendUnavailable:
+            self._unclear.update(job.id for job in found)
             for job in found:
-                if job.id in due or job.id in events:  # nobody tells of an event twice
+                if job.id in due:
                     self._put_off(job)
             return
         seen = {job.id: links[job.tag] for job in found if job.tag in links}
@@ -257,19 +259,23 @@ class Poller:
             self._unanswered.update(refs.values())
             return {}
         known: dict[str, Statuses] = {}
-        for ref, status in self._questions.ask_between(list(refs)).items():
-            known.setdefault(refs[ref], {})[ref.native_id] = status
-            if status.kind is Kind.UNRECOGNISED:
-                self._unclear.add(refs[ref])
+        answered = self._questions.ask_between(list(refs))
+        for ref, job_id in refs.items():
+            if ref in answered:
+                known.setdefault(job_id, {})[ref.native_id] = answered[ref]
+            if ref not in answered or answered[ref].kind is Kind.UNRECOGNISED:
+                self._unclear.add(job_id)
         return known
 
     def _stumble(self, job: Job, *, due: bool) -> None:
         """Nobody has foreseen this; one that has met it before is looked at again anyway."""
+        self._unclear.add(job.id)
         if self._desk.trouble.met(job.id) or due:
             self._put_off(job)
 
     def _put_off(self, job: Job) -> None:
         """Look at the job again in a while; a poll may do so before."""
+        self._unclear.add(job.id)
         try:
             self._desk.change(job, lambda job: job, due=pause(0))
         except UnknownJob:
