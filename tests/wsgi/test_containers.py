@@ -128,7 +128,7 @@ def test_jobs_go_on_when_the_container_of_the_web_server_is_replaced(apart, tmp_
     eventually(lambda: runs(ledger) == 1)
     end(web)
     apart.wait_until_up(contained(apart, "another", "serve"))
-    assert apart.phase(job) == "EXECUTING"
+    eventually(lambda: apart.phase(job) == "EXECUTING")
     # The supervisor's takes its jobs with it, and the next one knows.
     end(supervisor)
     contained(apart, "supervisor", "supervise")
