@@ -223,7 +223,34 @@ SECRETS = {
     "{'password': 'hunter 2'}": "hunter 2",
     '{"token": "hunter2"}': "hunter2",
     "token=hunter2&jobid=1": "hunter2",
+    "postgresql+psycopg2://opus:hunter2@db/opus": "hunter2",
+    "HTTP://ann:hunter2@h/": "hunter2",
+    "HTTPS://h/x?sig=hunter2": "hunter2",
+    "postgresql://opus:hun/ter2@db": "ter2",
+    "smtp://ann:hunter@2@h": "2@h",
+    "s3://ann:hunter2@h": "hunter2",
+    "access_token=hunter2": "hunter2",
+    "client_secret=hunter2": "hunter2",
+    "{'access_token': 'hunter2'}": "hunter2",
+    "PGPASSWORD=hunter2": "hunter2",
+    "password = hunter2": "hunter2",
+    "password: hunter2": "hunter2",
 }
+
+
+@pytest.mark.parametrize("name", ["token", "access_token", "smtp_password", "secret"])
+def test_a_fact_that_is_called_a_secret_is_one(name):
+    assert "hunter2" not in Text().format(record(facts={name: "hunter2"}))
+
+
+def test_what_is_too_long_is_cut_after_secrets_are_struck():
+    for before in range(3900, 4010, 7):
+        text = "x" * before + f" {TICKET} " + "y" * 9000
+        line = Text().format(record("%s", text))
+        assert TICKET[11:19] not in line
+        assert len(line) < 4200
+    trace = Text().format(record("failed", error=caught(RuntimeError(f"{TICKET} " + "y" * 15_970))))
+    assert "0af9" not in trace
 
 
 @pytest.mark.parametrize(("text", "secret"), SECRETS.items())

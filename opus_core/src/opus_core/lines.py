@@ -39,9 +39,9 @@ _SECRET: Final = re.compile(
     | (?P<scheme> \b (?i:bearer|basic|negotiate) [ ]+ )
       (?=[^\s"]*[A-Z0-9=]) [A-Za-z0-9._~+/=-]{8,}
     | (?P<cookie> \b (?:__Host-)?opus= ) [A-Za-z0-9_-]{43}
-    | (?P<query> \b https?:// [^\s?"'#]+ \? ) [^\s"'#)]+
-    | (?P<address> [a-z]:// ) [^\s/@"]+ (?=@)
-    | (?P<named> \b (?i:password|passwd|token|ticket|secret|csrf) (?: = | ['"][ ]?:[ ]? ) )
+    | (?P<query> \b (?i:https?):// [^\s?"'#]+ \? ) [^\s"'#)]+
+    | (?P<address> (?i:[a-z0-9]):// ) (?: [^\s"'/?\#]+ | [^\s"'/@:]*:[^\s"']+ ) (?=@)
+    | (?P<named> (?i:password|passwd|pwd|token|ticket|secret|csrf) ['"]? [ ]? [=:] [ ]? )
       (?: "[^"]*" | '[^']*' | [^\s"'&;,)]+ )
     """,
     re.VERBOSE,
@@ -49,10 +49,10 @@ _SECRET: Final = re.compile(
 
 # Looking for these takes a tenth of the time, and most lines have none.
 _SIGNS: Final = (
-    *("password", "passwd", "token", "ticket", "secret", "csrf"),
+    *("password", "passwd", "pwd", "token", "ticket", "secret", "csrf"),
     *("opus=", "/signin/", "earer ", "asic ", "egotiate ", "://"),
 )
-_SECRETS: Final = frozenset(_SIGNS[:6])  # as names of facts
+_SECRETS: Final = _SIGNS[:7]  # what names of facts end in
 _BARE: Final = (re.compile("opus_[0-9a-z]{12}_"), re.compile(r"\.[0-9a-f]{64}"))
 
 
@@ -61,7 +61,10 @@ class Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a line break at its end."""
-        return self.line(record, *_cleaned(_sentence(record), settle(record), self._trace(record)))
+        sentence, facts, trace = _cleaned(_sentence(record), settle(record), self._trace(record))
+        if len(sentence) > _LONGEST_SENTENCE:
+            sentence = f"{sentence[:_LONGEST_SENTENCE]}..."
+        return self.line(record, sentence, facts, trace[-_LONGEST_TRACE:])
 
     def line(
         self, record: logging.LogRecord, sentence: str, facts: Mapping[str, Fact], trace: str
@@ -72,7 +75,7 @@ class Lines(logging.Formatter):
         trace = self.formatException(record.exc_info) if record.exc_info else ""
         if record.stack_info:
             trace = f"{trace}\n{record.stack_info}".strip()
-        return trace[-_LONGEST_TRACE:]
+        return trace[-2 * _LONGEST_TRACE :]
 
 
 class Text(Lines):
@@ -133,13 +136,19 @@ def _cleaned(
 ) -> tuple[str, Mapping[str, Fact], str]:
     """All that a line is made of, struck; most often at one look."""
     texts = [value for value in facts.values() if isinstance(value, str)]
-    if _SECRETS.isdisjoint(facts) and not _is_suspicious("\n".join((sentence, *texts, trace))):
+    named = any(map(_is_secret, facts))
+    if not named and not _is_suspicious("\n".join((sentence, *texts, trace))):
         return sentence, facts, trace
     clean = {
-        name: STRUCK if name in _SECRETS else strike(value) if isinstance(value, str) else value
+        name: STRUCK if _is_secret(name) else strike(value) if isinstance(value, str) else value
         for name, value in facts.items()
     }
     return strike(sentence), clean, strike(trace)
+
+
+@lru_cache(maxsize=256)
+def _is_secret(name: str) -> bool:
+    return name.lower().endswith(_SECRETS)
 
 
 def _struck(found: re.Match[str]) -> str:
@@ -161,7 +170,7 @@ def _sentence(record: logging.LogRecord) -> str:
         text = record.getMessage()
     except Exception as error:  # of a plugin, say: the line is not lost for it
         text = f"{record.msg} (its values do not fit: {type(error).__name__})"
-    return text if len(text) <= _LONGEST_SENTENCE else f"{text[:_LONGEST_SENTENCE]}..."
+    return text[: 2 * _LONGEST_SENTENCE]  # half of a secret would not look like one
 
 
 def _told(value: Fact) -> Fact:
