@@ -70,7 +70,7 @@ def wrong_in_sources() -> Iterator[str]:
             f"CHANGELOG.md lists changes after {version()}; raise the version first:"
             " make version VERSION=..."
         )
-    if version() not in listed and not listed.get(UNRELEASED):
+    if not listed.get(version()) and not listed.get(UNRELEASED):
         yield f"CHANGELOG.md says nothing of {version()}, neither by its name nor as {UNRELEASED}"
 
 
@@ -95,7 +95,7 @@ def no_release(made_of: Commit) -> str | None:
     """Why what was made is only for whoever made it."""
     if made_of.name is None:
         return "it was not made of a commit"
-    if version() not in sections():
+    if not sections().get(version()):
         return (
             f"CHANGELOG.md has no section [{version()}] yet; make version VERSION=... gives it one"
         )

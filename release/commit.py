@@ -27,7 +27,10 @@ def commit(*, dirty: bool = False) -> Commit:
     if head is None:
         return Commit(None, os.environ.get("SOURCE_DATE_EPOCH"))
     date = git("log", "-1", "--format=%ct")
-    if changed := (git("status", "--porcelain") or "").splitlines():
+    status = git("status", "--porcelain", "--untracked-files=all")
+    if status is None:
+        raise Refused("git cannot tell what has changed here; see what `git status` says")
+    if changed := status.splitlines():
         if dirty:
             return Commit(None, date)
         raise Refused(_changes([line[3:] for line in changed]))

@@ -112,6 +112,8 @@ def _headed(text: str, new: str) -> str:
     unreleased = f"## [{UNRELEASED}]\n"
     if unreleased not in text:
         raise Refused(f"CHANGELOG.md has no section [{UNRELEASED}] to become {new}")
+    if not sections().get(UNRELEASED):
+        raise Refused(f"CHANGELOG.md lists nothing under [{UNRELEASED}]; say what {new} brings")
     today = datetime.now(UTC).date()
     return text.replace(unreleased, f"{unreleased}\n## [{new}] - {today}\n", 1)
 

@@ -118,6 +118,31 @@ def test_what_is_in_no_commit_is_no_release_and_dist_stays_as_it_was(another, re
     assert list((another / "dist").iterdir()) == []
 
 
+def test_nobodys_settings_of_git_hide_what_is_in_no_commit(another, release):
+    git(another, "config", "status.showUntrackedFiles", "no")
+    (another / "plugins" / "opus_metrics" / "src" / "opus_metrics" / "private.py").touch()
+    done = release(another)
+    assert done.returncode == 1
+    assert "private.py changed or is new" in done.stderr
+
+
+def test_where_git_cannot_tell_there_is_no_release(another, release):
+    (another / ".git" / "index").write_bytes(b"damaged")
+    done = release(another)
+    assert done.returncode == 1
+    assert done.stderr.startswith("release: git cannot tell what has changed here")
+
+
+def test_a_version_that_brings_nothing_is_none(another):
+    changelog = another / "CHANGELOG.md"
+    head, _, _ = changelog.read_text().partition("## [Unreleased]\n")
+    changelog.write_text(f"{head}## [Unreleased]\n")
+    done = make(another, "version", f"VERSION={NEXT}")
+    assert done.returncode == 2
+    assert "lists nothing under [Unreleased]" in done.stderr
+    assert NEXT not in (another / "opus_core" / "pyproject.toml").read_text()
+
+
 def test_to_try_it_that_is_taken_all_the_same_and_told(another):
     (another / "new").touch()
     told = (

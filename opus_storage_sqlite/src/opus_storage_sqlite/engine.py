@@ -154,6 +154,7 @@ class SQLiteDatabase(Database):
 
         engine = create_engine(
             "sqlite://",
+            hide_parameters=True,  # errors are logged, and what jobs are given is not
             creator=connect,
             poolclass=QueuePool,
             pool_size=size,
@@ -211,6 +212,7 @@ def a_transaction(path: Path, busy_timeout: float) -> Iterator[Connection]:
     migration may have to make a table anew that others refer to."""
     engine = create_engine(
         "sqlite://",
+        hide_parameters=True,
         creator=lambda: open_file(path, busy_timeout, "journal_mode=WAL"),
         poolclass=NullPool,
     )

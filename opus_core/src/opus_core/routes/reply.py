@@ -171,7 +171,7 @@ def refusal(
     else:
         status, sentence = 500, ""
     if status >= 500:
-        add(reason=sentence or None)
+        add(reason=sentence or type(error).__name__)
     if status >= 500 and status != 503:
         request = id_of(environ)
         where = about(method=str(environ.get("REQUEST_METHOD", "")), path=path_of(environ))

@@ -140,6 +140,7 @@ class PostgreSQLDatabase(Database):
             if self._engines is None:
                 engine = create_engine(
                     "postgresql+psycopg://",
+                    hide_parameters=True,  # errors are logged, and what jobs are given is not
                     creator=self.connect,
                     poolclass=QueuePool,
                     pool_size=self.options.connections,
