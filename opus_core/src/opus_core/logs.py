@@ -52,14 +52,16 @@ class _Stderr(Writer):
 def set_up(config: Config) -> None:
     """Send the log to `log_file`, which logrotate may move away, or to standard error.
 
-    Raises `ConfigError` if that file cannot be written.
+    A process has one log: two applications in it with one file write each line there once, and
+    with two files into both. Raises `ConfigError` if the file cannot be written.
     """
     path = config.log_file
-    handler: logging.Handler = _Stderr() if path is None else _file(path)
-    lines: Lines = Json() if config.log_format == "json" else Text()
-    handler.setFormatter(lines)
     root = logging.getLogger()
-    root.addHandler(handler)
+    if not any(isinstance(one, LogFile) and one.path == path for one in root.handlers):
+        handler: logging.Handler = _Stderr() if path is None else _file(path)
+        lines: Lines = Json() if config.log_format == "json" else Text()
+        handler.setFormatter(lines)
+        root.addHandler(handler)
     root.setLevel(config.level.upper())
     logging.getLogger(REQUESTS).setLevel(logging.NOTSET if config.log_requests else logging.WARNING)
     # waitress tells of every full queue, alembic of every look at the schema.
