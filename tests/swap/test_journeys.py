@@ -40,7 +40,7 @@ CAUGHT = [
     (
         "",
         "test_a_script_that_fails_ends_in_error_with_its_exit_code",
-        "observer=grumbler failed",
+        ": failed on a change",
     ),
 ]
 
