@@ -213,12 +213,7 @@ class People:
         email: str = "",
     ) -> Account:
         """A new account. Raises `AlreadyExists`, `BadRequest` for a name that is none."""
-        name = unicodedata.normalize("NFC", name)
-        if not _NAME.fullmatch(name):
-            raise BadRequest(
-                f"{name[:70]!r} cannot be a user's name: it has up to 64 letters and digits, and"
-                " between them . _ @ + -"
-            )
+        name = checked_name(name)
         account = Account(
             name=name,
             roles=_checked(roles),
@@ -358,6 +353,17 @@ class People:
 def _place(address: str) -> str:
     """From where somebody guesses: as quotas count those whom nobody knows."""
     return User(name=None, address=address).quota_key
+
+
+def checked_name(name: str) -> str:
+    """The name as an account has it. Raises `BadRequest` for one that is none."""
+    name = unicodedata.normalize("NFC", name)
+    if not _NAME.fullmatch(name):
+        raise BadRequest(
+            f"{name[:70]!r} cannot be a user's name: it has up to 64 letters and digits, and"
+            " between them . _ @ + -"
+        )
+    return name
 
 
 def _checked(roles: frozenset[str]) -> frozenset[str]:

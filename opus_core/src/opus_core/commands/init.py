@@ -6,9 +6,7 @@ import argparse
 import dataclasses
 import os
 import pwd
-import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,18 +21,23 @@ from opus_core.app import (
     opened_people,
     opened_storage,
 )
+from opus_core.auth.people import People, checked_name
 from opus_core.backends import SUPERVISOR, Storage, Task
+from opus_core.commands.ground import Ground
 from opus_core.commands.user import console, link
 from opus_core.config import Config, load
 from opus_core.datadir import INSTANCE_STREAM, open_data_dir
 from opus_core.definition import JobDefinition
 from opus_core.deployment import Deployment
-from opus_core.errors import BadRequest, ConfigError
+from opus_core.deployment.files import BESIDE, DEPLOY
+from opus_core.errors import AlreadyExists, BadRequest, ConfigError
 from opus_core.offers import EXTENSION, KINDS
 from opus_core.plugins import Registry
 from opus_core.process import system_name
 from opus_core.supervisor.copied import disown_jobs, submitted
 
+# Of a folder, the folder: none is made among what others have put there.
+_NAMES: Final = ("opus.toml", *BESIDE, *sorted({name.partition("/")[0] for name in DEPLOY}))
 _TABLES: Final[tuple[tuple[str, type[Any]], ...]] = (
     ("server", sections.Server),
     ("supervisor", sections.Supervisor),
@@ -72,47 +75,42 @@ def run(args: argparse.Namespace) -> int:
         return _claim(args)
     folder: Path = (args.folder or Path("opus-data")).absolute()
     owner = _user(args.user) if args.user else None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # What is made in it belongs to its group, even by a supervisor that is root. (Another's
-        # folder has the mode that its owner wants.)
-        with suppress(PermissionError):
-            folder.chmod(folder.stat().st_mode | stat.S_ISGID)
-    except OSError as error:
-        raise BadRequest(f"{folder} cannot be a folder: {error.strerror}") from error
-    config_file = folder / "opus.toml"
-    if config_file.exists():
-        raise BadRequest(f"{config_file} is there already; edit it, or choose another folder")
-    config_file.write_text(commented(folder))
-    config = load(config_file)
-    _write_deployment(config_file, config, args.user)
-    opened = examples()
-    if opened is not None:
-        open_catalogue(config).install_examples(opened)
-    open_opus(config).close()
-    with opened_people(config) as people:
-        people.add(console(), args.admin, roles=frozenset({"admin"}))
-        first = link(config, people, args.admin)
-    if owner is not None:
-        _give(folder, owner)
+    admin = checked_name(args.admin)
+    with Ground(folder, _NAMES, owner) as ground:
+        config_file = ground.write("opus.toml", commented(folder))
+        config = load(config_file)
+        for name, text in _deployment(config_file, config, args.user).files():
+            ground.write(name, text)
+        opened = examples()
+        if opened is not None:
+            open_catalogue(config).install_examples(opened)
+        open_opus(config).close()
+        with opened_people(config) as people:
+            _add_admin(people, admin)
+            first = link(config, people, admin)
     print(f"{config_file} is written; every setting in it is explained there")
     print(f"start:   opus --config {config_file} serve")
     print("site:    wsgi.py, apache.conf and deploy/ beside it are for Apache, nginx and systemd")
-    print(f"sign-in: {args.admin} is the first admin; this link signs in once, within a day:")
+    print(f"sign-in: {admin} is the first admin; this link signs in once, within a day:")
     print(f"         {first}")
     print("         `opus user` makes further users, and further links; on a machine of your own,")
     print("         `anonymous = true` in [auth] lets everybody run jobs")
     return 0
 
 
-def _write_deployment(file: Path, config: Config, user: str | None) -> None:
+def _deployment(file: Path, config: Config, user: str | None) -> Deployment:
     """The files for Apache, nginx and systemd, beside the configuration."""
     runs_as = user or (system_name(os.geteuid()) if os.geteuid() else None)
-    deployment = Deployment(config=config, file=file, user=runs_as, apache_user=user)
-    for name, text in deployment.files():
-        path = file.parent / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
+    return Deployment(config=config, file=file, user=runs_as, apache_user=user)
+
+
+def _add_admin(people: People, name: str) -> None:
+    """Who may be there already: of a storage that was in use, or of a try that failed."""
+    try:
+        people.add(console(), name, roles=frozenset({"admin"}))
+    except AlreadyExists:
+        if "admin" not in people.read(name).roles:
+            raise
 
 
 def _claim(args: argparse.Namespace) -> int:
@@ -199,11 +197,6 @@ def _user(name: str) -> pwd.struct_passwd:
     if os.geteuid() not in (0, found.pw_uid):
         raise BadRequest(f"only root can give the folder to {name!r}; run this as root or as them")
     return found
-
-
-def _give(folder: Path, owner: pwd.struct_passwd) -> None:
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
 
 
 # -- the commented configuration

@@ -1,0 +1,156 @@
+"""The folder that `opus init` makes a site in.
+
+What was in it before stays as it is, and nobody else's: no file is written over, no link followed,
+nothing given away. A site that cannot be made whole leaves nothing that keeps the same command from
+making it later.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from opus_core import disk
+from opus_core.errors import BadRequest
+from opus_core.process import system_name
+
+_CLOSED: Final = 0o2700  # while it is filled for another user
+_OF_THE_SYSTEM: Final = frozenset({"lost+found"})  # in the root of a file system
+
+
+class Ground:
+    """The folder, made if it is not there; used as a context, with an error nothing of it stays.
+
+    `owner` is the user whom root makes it for: nobody but root comes to it until it is whole, and
+    then all is the owner's that was made.
+
+    Raises `BadRequest` where it cannot be a folder, has one of `names` in it, or is not empty and
+    for another user.
+    """
+
+    def __init__(self, path: Path, names: Iterable[str], owner: pwd.struct_passwd | None) -> None:
+        self.path = path
+        self._names = tuple(names)
+        self._owner = owner if owner is not None and owner.pw_uid != os.geteuid() else None
+        self._written: list[Path] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._made = self._make()
+            self._before = self.path.stat()
+            self._refuse()
+            if self._owner is not None:
+                self._shut()
+            elif self._made or self._before.st_uid == os.geteuid():
+                # What is made in it belongs to its group, even by a supervisor that is root.
+                # (Another's folder has the mode that its owner wants.)
+                self.path.chmod(stat.S_IMODE(self._before.st_mode) | stat.S_ISGID)
+        except OSError as error:
+            raise BadRequest(f"{self.path} cannot be a folder: {error.strerror}") from error
+        return self
+
+    def write(self, name: str, text: str) -> Path:
+        """A new file, in a folder of ours if `name` has one in it."""
+        path = self.path / name
+        try:
+            if path.parent != self.path and path.parent not in self._written:
+                path.parent.mkdir()
+                self._written.append(path.parent)
+            disk.make_file(path, text.encode())
+        except FileExistsError:
+            raise _there(path) from None
+        self._written.append(path)
+        return path
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._leave()
+        elif self._owner is not None:
+            self._give(self._owner)
+
+    def _make(self) -> bool:
+        try:
+            self.path.mkdir()
+        except FileExistsError:
+            if self.path.is_dir():
+                return False
+            raise
+        self.path.chmod(disk.FOLDER_MODE)
+        return True
+
+    def _refuse(self) -> None:
+        """Before anything is written or changed."""
+        for name in self._names:
+            if os.path.lexists(self.path / name):
+                raise _there(self.path / name)
+        if self._owner is not None:
+            self._refuse_others()
+        elif os.geteuid() == 0 != self._before.st_uid:
+            whose = system_name(self._before.st_uid)
+            raise BadRequest(
+                f"{self.path} belongs to {whose}, who could have root write anywhere by a link in"
+                f" it; say `--user {whose}`, or type this as {whose}"
+            )
+
+    def _refuse_others(self) -> None:
+        assert self._owner is not None
+        if others := sorted(set(os.listdir(self.path)) - _OF_THE_SYSTEM):
+            raise BadRequest(
+                f"{self.path} has {others[0]} in it already, and `--user` fills an empty folder"
+                f" alone, since all in it will be {self._owner.pw_name}'s; choose another folder,"
+                f" or give this one away yourself and type this as {self._owner.pw_name}"
+            )
+
+    def _shut(self) -> None:
+        """Let nobody else come to it, nor have come before this looks again."""
+        os.chown(self.path, os.geteuid(), -1)
+        self.path.chmod(_CLOSED)
+        try:
+            self._refuse_others()
+        except BadRequest:
+            self._restore()
+            raise
+
+    def _give(self, owner: pwd.struct_passwd) -> None:
+        for folder, folders, files in os.walk(self.path):
+            folders[:] = [name for name in folders if name not in _OF_THE_SYSTEM]
+            for name in (*folders, *files):
+                path = os.path.join(folder, name)
+                os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
+        os.chown(self.path, owner.pw_uid, owner.pw_gid)
+        self.path.chmod(stat.S_IMODE(self._before.st_mode) | stat.S_ISGID)
+
+    def _leave(self) -> None:
+        """Remove what was made; but from a folder that others may write to, too, no more than the
+        files: what the storage has there already is found by the next try."""
+        if self._made:
+            disk.remove_tree(self.path)
+        elif self._owner is not None:
+            for name in set(os.listdir(self.path)) - _OF_THE_SYSTEM:
+                disk.remove_tree(self.path / name)
+            self._restore()
+        else:
+            for path in reversed(self._written):
+                with suppress(OSError):  # others have made something of it, and may keep it
+                    path.rmdir() if path.is_dir() else path.unlink()
+
+    def _restore(self) -> None:
+        os.chown(self.path, self._before.st_uid, self._before.st_gid)
+        self.path.chmod(stat.S_IMODE(self._before.st_mode))
+
+
+def _there(path: Path) -> BadRequest:
+    way_out = "edit it" if path.name == "opus.toml" else "move it away, for it is not written over"
+    return BadRequest(f"{path} is there already; {way_out}, or choose another folder")
