@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from opus_core import datadir, process
-from opus_core.datadir import open_data_dir
+from opus_core.datadir import open_data_dir, read_data_dir
 from opus_core.errors import ConfigError, StorageFull
 
 OPEN = """
@@ -31,6 +31,18 @@ def test_what_is_missing_is_made_and_found_again(tmp_path) -> None:
     assert first.at_home()
     assert len(first.secret) == 32
     assert open_data_dir(tmp_path / "a" / "data") == first
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["secret", "instance"])
+def test_a_pipe_in_the_place_of_a_file_is_told(tmp_path, name) -> None:
+    """Nobody waits for whoever would write to it."""
+    open_data_dir(tmp_path)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name, 0o600)
+    for read in (open_data_dir, read_data_dir):
+        with pytest.raises(ConfigError, match=f"it is no regular file .*{name}"):
+            read(tmp_path)
 
 
 def test_two_folders_are_two_installations(tmp_path) -> None:

@@ -23,6 +23,7 @@ from opus_core import disk
 from opus_core.errors import ConfigError, OpusError, StorageFull
 
 _SHORTEST: Final = 16  # [byte] of a secret
+_LARGEST: Final = 2**20  # [byte] of a file
 
 INSTANCE_STREAM: Final = "instance"
 """The stream of the storage that holds the same word, under the key of the same name."""
@@ -100,8 +101,8 @@ def read_data_dir(path: Path) -> DataDir:
     """The folder as it is; nothing is made. Raises `ConfigError` where it cannot be read."""
     try:
         path = path.resolve()
-        secret = (path / "secret").read_text()
-        document = json.loads((path / "instance").read_text())
+        secret = _read(path / "secret")
+        document = json.loads(_read(path / "instance"))
         instance = Instance(
             document["word"],
             tuple(Place(p["host"], p["device"], p["inode"]) for p in document["places"]),
@@ -113,6 +114,10 @@ def read_data_dir(path: Path) -> DataDir:
         raise ConfigError(
             f"{path}/instance or {path}/secret is damaged; restore it from a back-up"
         ) from error
+
+
+def _read(path: Path) -> str:
+    return disk.read_whole(path, _LARGEST, follow=True).decode()
 
 
 def _key(path: Path, text: str) -> bytes:
@@ -145,14 +150,14 @@ def _instance_text(instance: Instance) -> str:
 def _once(path: Path, text: str) -> str:
     """The file's content, written first if it is not there: whole or not at all, by one of us."""
     with contextlib.suppress(FileNotFoundError):
-        return path.read_text()
+        return _read(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     _write(temporary, text)
     try:
         os.link(temporary, path)
         disk.sync(path.parent)
     except FileExistsError:
-        return path.read_text()
+        return _read(path)
     finally:
         temporary.unlink()
     return text

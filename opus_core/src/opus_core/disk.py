@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -129,6 +130,23 @@ def make_file(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
         file.write(data)
         file.flush()
         os.fsync(descriptor)
+
+
+def read_whole(path: Path, most: int, *, follow: bool = False) -> bytes:
+    """What a file has, of which somebody else may have made anything: a link, which is followed if
+    that is said, a pipe that nobody writes to, a device.
+
+    Raises `OSError`, also for what is no regular file, and for one of more than `most` bytes.
+    """
+    link = 0 if follow else os.O_NOFOLLOW
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    with os.fdopen(os.open(path, flags | link), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))
+    return data
 
 
 def sync(folder: Path) -> None:

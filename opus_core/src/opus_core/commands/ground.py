@@ -47,7 +47,7 @@ class Ground:
             self._before = self.path.stat()
             self._refuse()
             if self._owner is not None:
-                self._shut()
+                self._shut(self._owner)
             elif self._made or self._before.st_uid == os.geteuid():
                 # What is made in it belongs to its group, even by a supervisor that is root.
                 # (Another's folder has the mode that its owner wants.)
@@ -96,7 +96,7 @@ class Ground:
             if os.path.lexists(self.path / name):
                 raise _there(self.path / name)
         if self._owner is not None:
-            self._refuse_others()
+            self._refuse_others(self._owner)
         elif os.geteuid() == 0 != self._before.st_uid:
             whose = system_name(self._before.st_uid)
             raise BadRequest(
@@ -104,21 +104,20 @@ class Ground:
                 f" it; say `--user {whose}`, or type this as {whose}"
             )
 
-    def _refuse_others(self) -> None:
-        assert self._owner is not None
+    def _refuse_others(self, owner: pwd.struct_passwd) -> None:
         if others := sorted(set(os.listdir(self.path)) - _OF_THE_SYSTEM):
             raise BadRequest(
                 f"{self.path} has {others[0]} in it already, and `--user` fills an empty folder"
-                f" alone, since all in it will be {self._owner.pw_name}'s; choose another folder,"
-                f" or give this one away yourself and type this as {self._owner.pw_name}"
+                f" alone, since all in it will be {owner.pw_name}'s; choose another folder, or give"
+                f" this one away yourself and type this as {owner.pw_name}"
             )
 
-    def _shut(self) -> None:
+    def _shut(self, owner: pwd.struct_passwd) -> None:
         """Let nobody else come to it, nor have come before this looks again."""
         os.chown(self.path, os.geteuid(), -1)
         self.path.chmod(_CLOSED)
         try:
-            self._refuse_others()
+            self._refuse_others(owner)
         except BadRequest:
             self._restore()
             raise

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from opus_core import disk
 from opus_core.config import Config
 from opus_core.deployment import rules
 from opus_core.deployment.files import BESIDE, DEPLOY, backend
@@ -26,6 +27,7 @@ _ETC: Final = (
     "nginx/snippets/*.conf",
     "systemd/system/*.service",
 )
+_LARGEST: Final = 2**20  # [byte] of a file that is looked at
 _PROGRAM: Final = "wsgi.py"
 _OURS: Final = tuple(name for name in (*BESIDE, *DEPLOY) if name != _PROGRAM)
 
@@ -38,14 +40,14 @@ def faults(config: Config, etc: Path = Path("/etc")) -> Iterator[str]:
     if config.path is None:
         return
     folders = list(dict.fromkeys((config.path.absolute().parent, config.data_dir)))
-    programs = _read(folder / _PROGRAM for folder in folders)
+    programs = _read((folder / _PROGRAM for folder in folders), follow=False)
     used = dict(_in_use(config, folders, etc))
     for file, text in {**programs, **used}.items():
         yield from (f"{file}: {said}" for said in rules.rule(file.name, text)(config, text))
     for file, text in used.items():
         yield from (f"{file} is in use, and {said}" for said in _settings(config, file, text))
     if not used:
-        ours = _read(folder / name for folder in folders for name in _OURS)
+        ours = _read((folder / name for folder in folders for name in _OURS), follow=False)
         for file, text in ours.items():
             for said in rules.rule(file.name, text)(config, text):
                 yield f"{file}: {said}; or remove the file, if nothing is to use it"
@@ -56,21 +58,23 @@ def _in_use(config: Config, folders: list[Path], etc: Path) -> Iterator[tuple[Pa
     own = [folder / name for folder in folders for name in _OURS]
     names = [re.escape(str(folder / _PROGRAM)) for folder in folders]
     names += [re.escape(str(config.path)), rf"{re.escape(backend(config))}(?!\d)"]
-    there = _read(file for pattern in _ETC for file in sorted(etc.glob(pattern)))
+    found = (file for pattern in _ETC for file in sorted(etc.glob(pattern)))
+    there = _read(found, follow=True)  # what is enabled often is a link, and root's
     for file, text in there.items():
         said = "\n".join(line for line in text.splitlines() if line.strip()[:1] != "#")
-        included = _read(one for one in own if str(one) in said)
+        included = _read((one for one in own if str(one) in said), follow=False)
         yield from included.items()
         if not included and re.search("|".join(names), said):
             yield file, text
 
 
-def _read(files: Iterable[Path]) -> dict[Path, str]:
-    """Those that are there and may be read."""
+def _read(files: Iterable[Path], *, follow: bool) -> dict[Path, str]:
+    """Those that are there and may be read. Whoever owns a folder could make of a file there a link
+    to one that only root may read, or a pipe that nobody writes to."""
     found = {}
     for file in files:
         with suppress(OSError, UnicodeDecodeError):
-            found[file] = file.read_text()
+            found[file] = disk.read_whole(file, _LARGEST, follow=follow).decode()
     return found
 
 
