@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import pwd
 import re
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from opus_core.config import load
 from opus_core.deployment import Deployment, faults, parts
+from opus_core.deployment.files import BESIDE, DEPLOY
 
 EDITS = {
     # name: (file, pattern, by, what the sentence has)
@@ -26,6 +28,7 @@ EDITS = {
     "python-home gone": ("apache.conf", 'python-home="[^"]*"', "python-home=/gone", "not there"),
     "another Python": ("apache.conf", 'python-home="[^"]*"', "python-home=/usr", "another Python"),
     "threads": ("apache.conf", "threads=64", "threads=5", "threads=5, and [server] threads is 64"),
+    "home gone": ("apache.conf", ' home="[^"]*"', ' home="/gone"', "home=/gone is not there"),
     "processes=1": ("apache.conf", "threads=64", "threads=64 processes=1", "leave it out"),
     "socket-timeout": ("apache.conf", "socket-timeout=120", "socket-timeout=60", "write 120"),
     "no socket-timeout": ("apache.conf", "socket-timeout=120", "", "absent, so 60 s"),
@@ -107,8 +110,8 @@ def configure(folder: Path, text: str) -> None:
 
 def said(folder: Path, etc: Path | None = None) -> list[str]:
     found = faults(load(folder / "opus.toml"), etc or folder / "no etc")
-    # pytest's folders are closed to nobody, which is a test of its own.
-    return [one for one in found if "user nobody may not" not in one]
+    # pytest's folders are closed to nobody and to Apache, which are tests of their own.
+    return [one for one in found if "user nobody may not" not in one and "403" not in one]
 
 
 def edit(folder: Path, file: str, pattern: str, by: str) -> None:
@@ -277,9 +280,71 @@ def test_a_user_who_may_not_read_the_folder(folder):
     assert all("the user nobody may not read" in one for one in found)
 
 
+def test_a_folder_that_apache_may_not_pass_through(folder, etc):
+    """It answers 403 for all then, before the daemon has a say."""
+    for one in (folder, *folder.parents):
+        if one.stat().st_uid == os.getuid() and one != Path("/tmp"):
+            one.chmod(0o771)
+    enabled = etc / "apache2/conf-enabled/opus.conf"
+    enabled.write_text((folder / "apache.conf").read_text())
+    config = load(folder / "opus.toml")
+    assert not [one for one in faults(config, etc) if "403" in one]
+    folder.chmod(0o2770)
+    [found] = [one for one in faults(config, etc) if "403" in one]
+    assert found.startswith(f"{enabled} is in use, and Apache's own user")
+    assert f"may not come to {folder / 'wsgi.py'}" in found
+    assert found.endswith(f"chmod o+x {folder}")
+    enabled.unlink()
+    assert not [one for one in faults(config, etc) if "403" in one], "nothing is to use it"
+
+
+def test_a_user_without_a_home_needs_one_to_be_named(folder):
+    homeless = [one for one in pwd.getpwall() if not os.path.isdir(one.pw_dir)]
+    if not homeless:
+        pytest.skip("every user of this machine has a home folder")
+    edit(folder, "apache.conf", "user=[^ ]+", f"user={homeless[0].pw_name}")
+    named = list(faults(load(folder / "opus.toml"), folder / "no etc"))
+    assert not [one for one in named if "has no home" in one]
+    edit(folder, "apache.conf", ' home="[^"]*"', "")
+    found = list(faults(load(folder / "opus.toml"), folder / "no etc"))
+    assert [one for one in found if "WSGIDaemonProcess has no home, and " in one]
+
+
 def test_without_a_configuration_there_is_nothing_to_say(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert list(faults(load(environ={}), tmp_path)) == []
+
+
+# -- files that somebody else has made something of
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", [*BESIDE, *DEPLOY])
+def test_a_pipe_in_the_place_of_a_file_holds_up_nobody(folder, name):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    said(folder)
+
+
+@pytest.mark.timeout(20)
+def test_nor_does_one_that_is_enabled_or_a_file_without_an_end(folder, etc):
+    os.mkfifo(etc / "nginx/sites-enabled/opus")
+    (etc / "nginx/sites-enabled/zero").symlink_to("/dev/zero")
+    (etc / "systemd/system/large.service").write_text(f"[Service]\n{folder / 'opus.toml'}\n")
+    os.truncate(etc / "systemd/system/large.service", 2**40)
+    assert said(folder, etc) == []
+
+
+def test_what_is_enabled_may_be_a_link_and_what_lies_in_the_folder_may_not(folder, etc, tmp_path):
+    """Root follows no link of whoever owns the folder."""
+    outside = tmp_path / "outside.conf"
+    (folder / "deploy/nginx.conf").rename(outside)
+    edit(tmp_path, "outside.conf", "8080", "8088")
+    (folder / "deploy/nginx.conf").symlink_to(outside)
+    assert said(folder) == []
+    (etc / "nginx/sites-enabled/opus").symlink_to(outside)
+    (folder / "opus.toml").write_text((folder / "opus.toml").read_text() + "[server]\nport=8088\n")
+    assert any("trusted_proxies is empty" in one for one in said(folder, etc))
 
 
 # -- paths that mean something elsewhere

@@ -1,7 +1,7 @@
 """A real Apache on a loopback port, with mod_wsgi or as a proxy, as `opus init` sets it up.
 
 Nothing of the system's Apache is used but its programs, and all it writes is in a temporary folder.
-Where root runs the tests, whatever it serves runs as nobody.
+Where root runs the tests, whatever it serves runs as nobody, and Apache itself as another user.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pytest
 from wheels import CHECKOUT, sources
 
 MODULES = Path("/usr/lib/apache2/modules")
+PAGE = CHECKOUT / "docs" / "admin" / "deployment.md"
 PYTHON = Path("/usr/bin/python3")  # mod_wsgi's own: a venv of another one does not fit in
 PROGRAM = "/usr/sbin/apache2"
 HOST = "opus.example.org"  # a name that is not of this machine alone
@@ -123,11 +124,13 @@ def _add_door(packages: Path) -> None:
 
 
 def init(venv: Path, folder: Path) -> None:
-    """`opus init` in a folder that nobody may come to."""
+    """`opus init` in a folder that nobody may come to, and what the page says beside."""
     user = ["--user", "nobody"] if NOBODY else []
     subprocess.run(
         [venv / "bin" / "opus", "init", folder, *user], check=True, capture_output=True, timeout=60
     )
+    [command] = re.findall("^chmod .* /srv/opus$", PAGE.read_text(), re.MULTILINE)
+    subprocess.run([*command.split()[:-1], folder], check=True)
 
 
 def start(
@@ -140,6 +143,8 @@ def start(
     names += ["proxy", "proxy_http", "headers"] if "ProxyPass" in site else ["wsgi"]
     names += ["xsendfile"] if "XSendFile" in site else []
     names += ["ssl"] if tls else []
+    # What it sends itself it has to read, as one of OPUS's group.
+    group = "nogroup" if "XSendFile" in site else "www-data"
     here = [name for name in names if (MODULES / f"mod_{name}.so").exists()]
     assert here == names
     config = folder / "httpd.conf"
@@ -147,7 +152,7 @@ def start(
         _HTTPD.format(
             run=run,
             port=port,
-            user="User nobody\nGroup nogroup" if NOBODY else "",
+            user=f"User www-data\nGroup {group}" if NOBODY else "",
             modules="\n".join(f"LoadModule {one}_module {MODULES}/mod_{one}.so" for one in names)
             + (f"\nWSGISocketPrefix {run}/wsgi" if "wsgi" in names else ""),
             site=site,

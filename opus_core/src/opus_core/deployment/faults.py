@@ -87,6 +87,8 @@ def _settings(config: Config, file: Path, text: str) -> Iterator[str]:
             ' only, and kills jobs of the manager "local" when it stops; take embedded away, and'
             " run `opus supervise`"
         )
+    if kind is rules.mod_wsgi:
+        yield from rules.passage(text)
     if kind not in (rules.apache_proxy, rules.nginx):
         return
     if not config.server.trusted_proxies:

@@ -23,6 +23,8 @@ Rule = Callable[[Config, str], Iterator[str]]
 
 _APACHE_TIMEOUT: Final = 60.0  # [s]
 _APACHE_BODY: Final = 2**30  # [byte]; of Apache 2.4.54 and later
+_APACHE_USERS: Final = ("www-data", "apache", "http", "wwwrun")  # of Debian, Fedora, Arch, SUSE
+_NO_USER: Final = -1
 _NGINX_TIMEOUT: Final = 60.0  # [s]
 _NGINX_BODY: Final = 2**20  # [byte]
 
@@ -81,11 +83,50 @@ def mod_wsgi(config: Config, text: str) -> Iterator[str]:
         yield "processes=1, written out, counts as several to mod_wsgi; leave it out"
     yield from _patience(config, "socket-timeout", daemon.get("socket-timeout"), _APACHE_TIMEOUT)
     yield from _room(config, "LimitRequestBody", found.get("limitrequestbody"), _APACHE_BODY)
+    yield from _home(daemon)
     if "user" in daemon:
         yield from _user(config, daemon["user"])
     for program in found.get("wsgiscriptalias", ())[1:2]:
         if not os.path.isfile(program):
             yield f"WSGIScriptAlias names {program}, which is not there"
+
+
+def passage(text: str) -> Iterator[str]:
+    """Apache itself looks for the program before it leaves it to the daemon."""
+    for block in parts.apache(text):
+        for name, words in block.own:
+            if name == "wsgiscriptalias" and words[1:]:
+                yield from _passage(Path(words[1]))
+
+
+def _passage(program: Path) -> Iterator[str]:
+    user = next(filter(None, map(_known, _APACHE_USERS)), None)
+    groups = set(os.getgrouplist(user.pw_name, user.pw_gid)) if user else set()
+    with suppress(OSError):  # not there, which has been told, or not ours to look at
+        if closed := _closed(program, 0, user.pw_uid if user else _NO_USER, groups):
+            name = f" ({user.pw_name})" if user else ""
+            yield (
+                f"Apache's own user{name} may not come to {program}, so all requests are answered"
+                f" 403: chmod o+x {closed}"
+            )
+
+
+def _home(daemon: dict[str, str]) -> Iterator[str]:
+    """The folder in which the daemon starts."""
+    if (home := daemon.get("home")) is not None:
+        if not os.path.isdir(home):
+            yield f"home={home} is not there, so WSGIDaemonProcess does not start; name a folder"
+    elif (user := _known(daemon.get("user", ""))) and not os.path.isdir(user.pw_dir):
+        yield (
+            f"WSGIDaemonProcess has no home, and {user.pw_dir}, which {user.pw_name} should have,"
+            " is not there, so it does not start; add home= and a folder"
+        )
+
+
+def _known(name: str) -> pwd.struct_passwd | None:
+    with suppress(KeyError):
+        return pwd.getpwnam(name)
+    return None
 
 
 def apache_proxy(config: Config, text: str) -> Iterator[str]:
