@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from docs.blocks import DOCS, blocks
+from docs.blocks import DOCS, PAGES, blocks
 from opus_core.config import load
 from opus_core.deployment import faults, rules
+from opus_core.deployment.files import DEPLOY
 
 PAGE = DOCS / "admin" / "deployment.md"
 
@@ -73,6 +74,31 @@ def test_whoever_follows_the_page_has_done_nothing_wrong(root):
     file.write_text(f'data_dir = "{file.parent}"\n{text}')
     said = [one for one in faults(load(file), root / "etc") if "no program here" not in one]
     assert said == []
+
+
+def test_the_user_is_made_as_for_installing():
+    """In a home folder that there is: a daemon of Apache does not start in another."""
+    [here] = re.findall("^useradd .*$", PAGE.read_text(), re.MULTILINE)
+    [there] = re.findall("^useradd .*$", (DOCS / "admin/install.md").read_text(), re.MULTILINE)
+    assert here == there
+    assert "--home-dir /srv/opus" in here
+
+
+OTHERS = {"apache2", "nginx"}  # of the web servers in front
+
+
+def test_every_unit_that_a_page_names_is_written_by_init():
+    written = {Path(name).stem for name in DEPLOY if name.endswith(".service")}
+    commands = []
+    for page in PAGES:
+        commands += [(page, one) for one in re.findall(r"\bsystemctl ([\w -]+)", page.read_text())]
+    units = {}
+    for page, command in commands:
+        words = [word for word in command.split() if not word.startswith("-")]
+        assert words[0] in ("daemon-reload", "enable", "reload", "start", "status", "stop"), page
+        units |= dict.fromkeys(words[1:], page)
+    assert set(units) <= written | OTHERS, units
+    assert written <= set(units)
 
 
 def test_the_page_names_the_settings_that_the_rules_know():
