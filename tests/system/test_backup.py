@@ -3,8 +3,12 @@ and a copy that leaves production alone."""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
+import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -242,6 +246,53 @@ def test_after_a_loss_all_that_was_in_the_back_up_goes_on(place: Place) -> None:
     # What is newer than the back-up is not there.
     assert one.get(later).status == 404
     assert "late" not in one.opus("user", "list").stdout
+
+
+def test_what_a_job_has_called_like_a_part_of_opus_is_saved(on_sqlite: Place) -> None:
+    """And of OPUS all but the storage, which has a file of its own, and what is on its way."""
+    place, folder = on_sqlite, on_sqlite.one.folder
+    results = folder / "jobs" / "ab" / "abcd" / "results"
+    kept = {"opus/spool/x", "opus/opus.sqlite-notes", "spool", "opus.sqlite"}
+    for name in kept:
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        (results / name).write_text("a result")
+    (folder / "spool").mkdir(exist_ok=True)
+    (folder / "spool" / "request").write_text("on its way")
+    place.run("make")
+    [archive] = place.backups.glob("*/files.tar.gz")
+    with tarfile.open(archive) as files:
+        names = {name.removeprefix("opus/") for name in files.getnames()}
+    assert {f"jobs/ab/abcd/results/{name}" for name in kept} <= names
+    assert {"opus.toml", "secret", "instance"} <= names
+    assert [name for name in names if name.startswith(("opus.sqlite", "spool"))] == []
+
+
+def test_a_storage_that_cannot_be_saved_ends_the_script(on_sqlite: Place) -> None:
+    """As cron runs it, by a shell that was told nothing; a tar behind it hides no failure."""
+    place = on_sqlite
+    place.change(place.one, 'use = "sqlite"', 'use = "another"')
+    script = place.base / "back-up"
+    places = {
+        "/var/backups/opus": place.backups,
+        "/srv/opus": place.one.folder,
+        "directory /srv ": f"directory {place.base} ",
+    }
+    text = BLOCKS["make"].text
+    for printed, path in places.items():
+        text = text.replace(printed, str(path))
+    script.write_text(text)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PATH": path},
+    )
+    assert done.returncode != 0
+    assert "another" in done.stderr
+    assert not list(place.backups.glob("*/files.tar.gz"))
 
 
 def test_the_database_may_be_backed_up_by_its_own_means(on_postgresql: Place) -> None:
