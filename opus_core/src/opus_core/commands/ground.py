@@ -108,8 +108,8 @@ class Ground:
         if others := sorted(set(os.listdir(self.path)) - _OF_THE_SYSTEM):
             raise BadRequest(
                 f"{self.path} has {others[0]} in it already, and `--user` fills an empty folder"
-                f" alone, since all in it will be {owner.pw_name}'s; choose another folder, or give"
-                f" this one away yourself and type this as {owner.pw_name}"
+                f" alone, since all in it will be {owner.pw_name}'s; move it away, or choose"
+                " another folder"
             )
 
     def _shut(self, owner: pwd.struct_passwd) -> None:

@@ -53,7 +53,10 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument(
         "folder", nargs="?", type=Path, help="where opus.toml shall be (default: ./opus-data)"
     )
-    parser.add_argument("--user", help="system user that the folder shall belong to (as root)")
+    parser.add_argument(
+        "--user",
+        help="system user that the folder, empty or not there yet, shall belong to (as root)",
+    )
     parser.add_argument(
         "--admin", default="admin", metavar="NAME", help="name of the first admin (default: admin)"
     )
