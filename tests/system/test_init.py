@@ -143,6 +143,33 @@ def test_what_was_in_the_folder_is_given_to_nobody(base):
     assert owners(folder) == {"root"}
 
 
+def test_no_link_is_followed_to_the_folder_that_is_given_away(base):
+    (base / "empty").mkdir()
+    (base / "site").symlink_to(base / "empty")
+    done = init(base / "site", "--user", NOBODY)
+    assert done.returncode == 2
+    assert f"{base / 'site'} is a link to {base / 'empty'}; name that folder" in done.stderr
+    assert owners(base / "empty") == {"root"}
+
+
+def test_a_folder_that_is_swapped_for_a_link_meanwhile_gives_nothing_else_away(base):
+    """By whoever owns the folder around it."""
+    others, folder = base / "others", base / "site"
+    others.mkdir()
+    (others / "key").write_text("root's")
+    swapping = BROKEN.replace(
+        'raise OSError(28, "No space left on device")',
+        f"""import os
+    os.rename({str(folder)!r}, {str(base / "away")!r})
+    os.symlink({str(others)!r}, {str(folder)!r})
+    return "a link" """,
+    )
+    done = init("init", folder, "--user", NOBODY, command=(sys.executable, "-c", swapping))
+    assert done.returncode == 0, done.stderr
+    assert owners(others) == {"root"}
+    assert owners(base / "away") == {NOBODY}
+
+
 def test_a_try_for_a_user_that_fails_leaves_the_folder_as_it_was(base):
     fail(base / "site", "--user", NOBODY)
     assert not (base / "site").exists()

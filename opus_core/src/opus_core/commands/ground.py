@@ -20,6 +20,7 @@ from opus_core import disk
 from opus_core.errors import BadRequest
 from opus_core.process import system_name
 
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _CLOSED: Final = 0o2700  # while it is filled for another user
 _OF_THE_SYSTEM: Final = frozenset({"lost+found"})  # in the root of a file system
 
@@ -44,16 +45,21 @@ class Ground:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._made = self._make()
-            self._before = self.path.stat()
+            self._folder = os.open(self.path, _FOLDER | self._nofollow())
+        except OSError as error:
+            raise BadRequest(f"{self.path} cannot be a folder: {error.strerror}") from error
+        try:
+            self._before = os.fstat(self._folder)
             self._refuse()
             if self._owner is not None:
                 self._shut(self._owner)
             elif self._made or self._before.st_uid == os.geteuid():
                 # What is made in it belongs to its group, even by a supervisor that is root.
                 # (Another's folder has the mode that its owner wants.)
-                self.path.chmod(stat.S_IMODE(self._before.st_mode) | stat.S_ISGID)
-        except OSError as error:
-            raise BadRequest(f"{self.path} cannot be a folder: {error.strerror}") from error
+                os.fchmod(self._folder, stat.S_IMODE(self._before.st_mode) | stat.S_ISGID)
+        except BaseException:
+            os.close(self._folder)
+            raise
         return self
 
     def write(self, name: str, text: str) -> Path:
@@ -75,10 +81,13 @@ class Ground:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
-            self._leave()
-        elif self._owner is not None:
-            self._give(self._owner)
+        try:
+            if error is not None:
+                self._leave()
+            elif self._owner is not None:
+                self._give(self._owner)
+        finally:
+            os.close(self._folder)
 
     def _make(self) -> bool:
         try:
@@ -89,6 +98,14 @@ class Ground:
             raise
         self.path.chmod(disk.FOLDER_MODE)
         return True
+
+    def _nofollow(self) -> int:
+        """Root gives away no folder to which somebody's link leads."""
+        if self._owner is None:
+            return 0
+        if self.path.is_symlink():
+            raise BadRequest(f"{self.path} is a link to {self.path.readlink()}; name that folder")
+        return os.O_NOFOLLOW
 
     def _refuse(self) -> None:
         """Before anything is written or changed."""
@@ -105,7 +122,7 @@ class Ground:
             )
 
     def _refuse_others(self, owner: pwd.struct_passwd) -> None:
-        if others := sorted(set(os.listdir(self.path)) - _OF_THE_SYSTEM):
+        if others := sorted(set(os.listdir(self._folder)) - _OF_THE_SYSTEM):
             raise BadRequest(
                 f"{self.path} has {others[0]} in it already, and `--user` fills an empty folder"
                 f" alone, since all in it will be {owner.pw_name}'s; move it away, or choose"
@@ -114,8 +131,8 @@ class Ground:
 
     def _shut(self, owner: pwd.struct_passwd) -> None:
         """Let nobody else come to it, nor have come before this looks again."""
-        os.chown(self.path, os.geteuid(), -1)
-        self.path.chmod(_CLOSED)
+        os.fchown(self._folder, os.geteuid(), -1)
+        os.fchmod(self._folder, _CLOSED)
         try:
             self._refuse_others(owner)
         except BadRequest:
@@ -123,13 +140,13 @@ class Ground:
             raise
 
     def _give(self, owner: pwd.struct_passwd) -> None:
-        for folder, folders, files in os.walk(self.path):
+        # From the folder that is open: its name might lead elsewhere by now.
+        for _, folders, files, at in os.fwalk(".", dir_fd=self._folder):
             folders[:] = [name for name in folders if name not in _OF_THE_SYSTEM]
             for name in (*folders, *files):
-                path = os.path.join(folder, name)
-                os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
-        os.chown(self.path, owner.pw_uid, owner.pw_gid)
-        self.path.chmod(stat.S_IMODE(self._before.st_mode) | stat.S_ISGID)
+                os.chown(name, owner.pw_uid, owner.pw_gid, dir_fd=at, follow_symlinks=False)
+        os.fchown(self._folder, owner.pw_uid, owner.pw_gid)
+        os.fchmod(self._folder, stat.S_IMODE(self._before.st_mode) | stat.S_ISGID)
 
     def _leave(self) -> None:
         """Remove what was made; but from a folder that others may write to, too, no more than the
@@ -137,8 +154,8 @@ class Ground:
         if self._made:
             disk.remove_tree(self.path)
         elif self._owner is not None:
-            for name in set(os.listdir(self.path)) - _OF_THE_SYSTEM:
-                disk.remove_tree(self.path / name)
+            for name in set(os.listdir(self._folder)) - _OF_THE_SYSTEM:
+                disk.remove_tree(Path(f"/proc/self/fd/{self._folder}", name))
             self._restore()
         else:
             for path in reversed(self._written):
@@ -146,8 +163,8 @@ class Ground:
                     path.rmdir() if path.is_dir() else path.unlink()
 
     def _restore(self) -> None:
-        os.chown(self.path, self._before.st_uid, self._before.st_gid)
-        self.path.chmod(stat.S_IMODE(self._before.st_mode))
+        os.fchown(self._folder, self._before.st_uid, self._before.st_gid)
+        os.fchmod(self._folder, stat.S_IMODE(self._before.st_mode))
 
 
 def _there(path: Path) -> BadRequest:
