@@ -99,6 +99,17 @@ def test_a_try_that_fails_in_a_folder_that_was_there_can_be_repeated(tmp_path):
     assert "admin is the first admin" in done.stdout
 
 
+def test_half_a_file_is_taken_away_as_well(tmp_path):
+    """From a folder that was there, by a limit in the place of a disk that is full."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    small = "ulimit -f 1; trap '' XFSZ; exec \"$@\""
+    done = init("init", folder, command=("bash", "-c", small, "bash", *COMMAND[:-1]))
+    assert done.returncode != 0
+    assert list(folder.iterdir()) == []
+    assert init(folder).returncode == 0
+
+
 def test_what_it_makes_is_closed_to_others(tmp_path):
     folder = tmp_path / "site"
     assert init(folder).returncode == 0

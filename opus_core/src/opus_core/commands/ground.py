@@ -69,10 +69,11 @@ class Ground:
             if path.parent != self.path and path.parent not in self._written:
                 path.parent.mkdir()
                 self._written.append(path.parent)
+            self._written.append(path)  # or half of it, on a disk that is full
             disk.make_file(path, text.encode())
         except FileExistsError:
+            self._written = [one for one in self._written if one != path]
             raise _there(path) from None
-        self._written.append(path)
         return path
 
     def __exit__(
