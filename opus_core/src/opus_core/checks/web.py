@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import socket
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Final
 
 from opus_core.checks import asking
@@ -15,7 +14,6 @@ from opus_core.config import Config
 from opus_core.finding import Code, Finding, State, ok
 
 _PROXY: Final = 60  # [s] after which Apache and nginx give up on the server behind them
-_SOON: Final = timedelta(days=14)
 _BESIDE: Final = 256  # files that are open beside those of requests, see `opus_core.serving`
 
 WITHOUT_TLS: Final = Code(
