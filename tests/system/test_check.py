@@ -215,14 +215,14 @@ def test_root_tries_what_the_owner_of_the_data_folder_can_do(shared):
     for name, (_, code, words) in modes.items():
         path = shared.folder / name
         assert f"nobody {words} ({path}): Permission denied; give it" in found[code]
-    assert found.keys() == {code for _, code, _ in modes.values()} | {"supervisor-missing"}
+    assert found.keys() == {code for _, code, _ in modes.values()}
 
 
 def test_a_folder_above_that_nobody_may_pass_through_is_told_once(shared):
     above = shared.folder.parent
     above.chmod(0o700)
     found = wrong(shared, code=1)
-    assert found.keys() == {"data-folder-closed", "supervisor-missing"}
+    assert found.keys() == {"data-folder-closed"}
     assert found["data-folder-closed"] == (
         f"nobody cannot write to the data folder ({shared.folder}/data): it may not pass through"
         f" {above}; open that folder to it (o+x), or to a group that all who run OPUS are of"
@@ -241,6 +241,73 @@ def test_two_users_of_one_group_are_tried_both(shared):
     for folder in (shared.folder, shared.folder / "data"):
         folder.chmod(0o2770)
     assert wrong(shared, *both, code=0).keys() == {"supervisor-missing"}
+
+
+def chosen(one):
+    """Have the configuration name a program that writes down who runs it; the file that it is in.
+    It is called for each question of the manager's, `--probe` included."""
+    program, told = one.folder / "scontrol", one.folder / "who"
+    program.write_text(f"#!/bin/sh\nid -u >> {told}\nexit 1\n")
+    program.chmod(0o755)
+    commands = ", ".join(
+        f'{name} = "{program}"' for name in ("sbatch", "squeue", "scancel", "scontrol")
+    )
+    one.configure(manager=f'use = "slurm"\ncommands = {{ {commands} }}', auth="anonymous = false")
+    return told
+
+
+@pytest.mark.parametrize("arguments", [(), ("--probe",), ("--security", "--as", "root")])
+@pytest.mark.parametrize("owned", ["opus.toml", ".", "data"])
+def test_root_runs_no_program_that_another_user_has_chosen(shared, owned, arguments):
+    """Whoever owns the file, the folder or the data of it decides what is in the configuration."""
+    told = chosen(shared)
+    for path in (shared.folder, *shared.folder.rglob("*")):
+        os.chown(path, 0, 0)
+    given = shared.folder / owned
+    for path in (given, *(given.rglob("*") if owned == "data" else ())):
+        os.chown(path, 65534, 65534)
+    shared.folder.chmod(0o777)  # where `told` is written
+    shared.config.chmod(0o644)
+    found = wrong(shared, *arguments, code=1)
+    assert "slurm-silent" in found
+    assert set(told.read_text().split()) == {"65534"}
+
+
+def test_root_looks_as_root_where_nobody_else_decides_and_the_supervisor_is_root(shared):
+    """As docs/admin/local.md has it: jobs run as a user of their own."""
+    roots = Path(tempfile.mkdtemp(prefix="opus-check-", dir="/var/tmp"))
+    try:
+        user = next(user.pw_name for user in pwd.getpwall() if user.pw_uid not in (0, 65534))
+        shared.configure(manager=f'use = "local"\nrun_as = "{user}"', auth="anonymous = false")
+        text = shared.config.read_text().replace('"data"', f'"{shared.folder}/data"')
+        for folder in (shared.folder, shared.folder / "data"):
+            folder.chmod(0o2771)
+        config = roots / "opus.toml"
+        config.write_text(text)
+        roots.chmod(0o755)
+        config.chmod(0o644)
+        check = ("--config", str(config), "check", "--quiet")
+        assert "manager-unusable" not in shared.opus(*check).stdout
+        os.chown(config, 65534, -1)
+        assert "needs a supervisor that is root" in shared.opus(*check, check=False).stdout
+    finally:
+        shutil.rmtree(roots)
+
+
+def test_root_without_the_right_to_become_another_says_so(shared):
+    if shutil.which("setpriv") is None:
+        lacking("there is no setpriv here; Debian's util-linux has it")
+    told = chosen(shared)
+    shared.prefix = ("setpriv", "--bounding-set=-setuid,-setgid", "--inh-caps=-setuid,-setgid")
+    found = wrong(shared, "--as", "nobody", code=1)
+    assert found.keys() == {"check-as-owner", "rights-untried"}
+    assert (
+        "of nobody, whom this process cannot become (Operation not permitted)"
+        in (found["check-as-owner"])
+    )
+    assert "runuser -u nobody -- opus check" in found["check-as-owner"]
+    assert found["rights-untried"].startswith("cannot try as nobody here (Operation not permitted)")
+    assert not told.exists()
 
 
 def test_a_user_that_there_is_not_is_no_finding(tmp_path):

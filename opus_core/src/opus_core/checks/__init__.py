@@ -7,7 +7,7 @@ looking at what does not need it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Final
 
@@ -21,6 +21,7 @@ from opus_core.checks import (
     descriptions,
     folders,
     instance,
+    owners,
     plugins,
     probe,
     rights,
@@ -40,6 +41,7 @@ Look = Callable[[Installation], Iterator[Finding]]
 
 AREAS: Final[tuple[ModuleType, ...]] = (
     configuration,
+    owners,
     plugins,
     rights,
     folders,
@@ -57,9 +59,10 @@ AREAS: Final[tuple[ModuleType, ...]] = (
 )
 """In the order in which their codes are listed."""
 
+_FIRST: Final[tuple[Look, ...]] = (configuration.findings, plugins.findings)
+"""These run nothing that the configuration names: the plugins are of who installed them."""
+
 _LOOKS: Final[tuple[Look, ...]] = (
-    configuration.findings,
-    plugins.findings,
     folders.data,
     backends.storage,
     backends.manager,
@@ -89,9 +92,23 @@ UNFINISHED: Final = Code(
 
 
 def findings(installation: Installation, *further: Look) -> Iterator[Finding]:
-    """All that there is to say; `further` looks, `security.findings` or `probe.findings`, last."""
+    """All that there is to say; `further` looks, `security.findings` or `probe.findings`, last.
+
+    Root looks at what is another user's as that user, and tries their rights itself.
+    """
+    yield from _all(_FIRST, installation)
+    owner = owners.owner(installation)
+    if owner is None:
+        yield from _all((*_LOOKS, *further), installation)
+        return
+    looks = [look for look in (*_LOOKS, *further) if look is not rights.findings]
+    yield from owners.in_place_of(owner, lambda: _all(looks, installation))
+    yield from _all((rights.findings,), installation)
+
+
+def _all(looks: Iterable[Look], installation: Installation) -> Iterator[Finding]:
     with opened(installation):
-        for look in (*_LOOKS, *further):
+        for look in looks:
             yield from _guarded(look, installation)
 
 

@@ -104,18 +104,8 @@ def manager(installation: Installation) -> Iterator[Finding]:
         yield ok("manager", f"{selected.name}: {selected.about}; {missing[0]} is not there yet")
         installation.manager = selected
         return
-    told_to = _asker(installation)
-    if (yield from examined("manager", selected, MANAGER, MANAGER_REMARK, told_to)):
+    if (yield from examined("manager", selected, MANAGER, MANAGER_REMARK)):
         installation.manager = selected
-
-
-def _asker(installation: Installation) -> str:
-    """What has to be known of remarks that root is given on a site of somebody else's."""
-    config = installation.config
-    owner = owner_of(config.data_dir) if is_root() and config is not None else None
-    if owner is None or owner.pw_uid == 0:
-        return ""
-    return f" (said to root, who asks; not so if {owner.pw_name} runs the supervisor)"
 
 
 def jdl(installation: Installation) -> Iterator[Finding]:
@@ -158,10 +148,9 @@ def _any_below(folder: Path, backend: Backend) -> bool:
 
 
 def examined(
-    subject: str, backend: Backend, unusable: Code, remark: Code, told_to: str = ""
+    subject: str, backend: Backend, unusable: Code, remark: Code
 ) -> Generator[Finding, None, bool]:
-    """What a back end says of itself and of what it works with; answers whether it can work.
-    `told_to` ends its remarks."""
+    """What a back end says of itself and of what it works with; answers whether it can work."""
     try:
         backend.check()
     except OpusError as error:
@@ -173,7 +162,7 @@ def examined(
     yield ok(subject, f"{backend.name}: {backend.about}" if " " not in subject else backend.about)
     try:
         for sentence in backend.warnings():
-            yield remark(subject, f"{sentence}{told_to}")
+            yield remark(subject, sentence)
         yield from backend.findings()
     except Exception as error:  # the same
         yield STUMBLED(subject, f"asked what it has found, {backend.name} failed: {_told(error)}")

@@ -29,6 +29,7 @@ class Installation:
 
     named: Path | None = None  # what `--config` says
     as_users: tuple[pwd.struct_passwd, ...] = ()  # in whose place folders are tried
+    by_root: bool = field(default_factory=lambda: is_root())  # who asks, whoever looks
     probes: bool = False  # a job is to be sent, so what a first start makes is made
 
     config: Config | None = None

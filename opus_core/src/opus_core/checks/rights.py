@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from opus_core.backends import Backend
+from opus_core.checks.child import CannotBecome, ChildFailed
 from opus_core.checks.installation import Installation, is_root, owner_of, read_by, written_by
 from opus_core.checks.users import NO_FOLDER, NO_WAY, Want, refusals
 from opus_core.config import Config
-from opus_core.errors import BadRequest
+from opus_core.errors import BadRequest, ConfigError
 from opus_core.finding import Code, Finding, State, ok
 
 DATA: Final = Code(
@@ -49,6 +51,13 @@ FILE: Final = Code(
     " password, the database, the descriptions.",
     "Give it to the group of those users, with the rights that the sentence names.",
 )
+UNTRIED: Final = Code(
+    "rights-untried",
+    State.WARNING,
+    "Root cannot become a user whose rights are to be tried: it has not that right itself, in a"
+    " container say. What was tried instead is what this process may do.",
+    "Check as that user: `runuser -u NAME -- opus check`.",
+)
 _VERBS: Final = {"read": "read", "write": "write", "fill": "write to"}
 
 
@@ -66,8 +75,9 @@ def findings(installation: Installation) -> Iterator[Finding]:
     for user in users:
         try:
             refused = refusals(everything, user)
-        except PermissionError:
-            # Root without its rights, in a container say.
+        except (CannotBecome, ChildFailed) as error:
+            name = "this user" if user is None else user.pw_name
+            yield UNTRIED("rights", f"cannot try as {name} here ({error}); check as {name}")
             user, refused = None, refusals(everything, None)
         who = "this user" if user is None else user.pw_name
         told: set[str] = set()
@@ -117,20 +127,26 @@ def _further(installation: Installation, config: Config) -> Iterator[Want]:
     """What its own parts say of this process, and can say of nobody else."""
     if config.path is not None:
         yield Want("read", "configuration", "the configuration", config.path, FILE)
-    registry = installation.registry
-    if registry is None:
-        return
-    storage, manager = installation.storage, installation.manager
-    parts: dict[str, Backend | None] = {"storage": storage, "manager": manager}
-    for name, part in parts.items():
+    storage, manager = _part(installation, "storage"), _part(installation, "manager")
+    for name, part in (("storage", storage), ("manager", manager)):
         for key, path in read_by(part).items() if part is not None else ():
             yield Want("read", name, f"[{name}] {key}", path, FILE)
-    if storage is not None:
-        for key, path in written_by(storage).items():
-            yield Want("write", "storage", f"[storage] {key}", path, FILE)
+    for key, path in written_by(storage).items() if storage is not None else ():
+        yield Want("write", "storage", f"[storage] {key}", path, FILE)
     descriptions = config.data_dir / "definitions"
     if os.path.exists(descriptions):
         yield Want("fill", "definitions", "the descriptions", descriptions, FILE)
+
+
+def _part(installation: Installation, kind: str) -> Backend | None:
+    """What is selected, for the paths that its options name; nothing of it is opened."""
+    registry, config = installation.registry, installation.config
+    if registry is None or config is None or kind in installation.mistaken:
+        return None
+    select: Callable[[Config], Backend] = getattr(registry, kind)
+    with suppress(ConfigError):  # which has been told
+        return select(config)
+    return None
 
 
 def _users(config: Config, wanted: tuple[pwd.struct_passwd, ...]) -> list[pwd.struct_passwd | None]:

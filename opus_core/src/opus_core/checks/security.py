@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import timedelta
 from ipaddress import ip_network
@@ -113,8 +112,9 @@ def findings(installation: Installation) -> Iterator[Finding]:
     elif storage is not None and storage.accounts() is None:
         yield NO_ACCOUNTS("accounts", f"the {storage.name} storage keeps none")
     yield from _limits(config)
-    yield from _process()
-    yield from _masters(config.path)
+    yield from _process(by_root=installation.by_root)
+    if installation.by_root:
+        yield from _masters(config.path)
 
 
 def _connection(config: Config) -> Iterator[Finding]:
@@ -195,8 +195,8 @@ def _limits(config: Config) -> Iterator[Finding]:
         )
 
 
-def _process() -> Iterator[Finding]:
-    if os.geteuid() == 0:
+def _process(*, by_root: bool) -> Iterator[Finding]:
+    if by_root:
         yield ROOT(
             "user",
             "you are root: if the server is run so, too, give it a system user of its own",
@@ -207,7 +207,7 @@ def _process() -> Iterator[Finding]:
 
 def _masters(file: Path | None) -> Iterator[Finding]:
     """Who, but for root, owns the file or its folder."""
-    if file is None or os.geteuid() != 0:
+    if file is None:
         return
     owners = {one.stat().st_uid for one in (file, file.parent)} - {0}
     if owners:

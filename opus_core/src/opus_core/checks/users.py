@@ -5,16 +5,15 @@ Rights are tried, not worked out from modes: access lists, mounts and servers of
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from opus_core.checks.child import answers
 from opus_core.finding import Code
 
 NO_WAY: Final = "it may not pass through"
@@ -41,11 +40,11 @@ class Want:
 def refusals(wants: Sequence[Want], user: pwd.struct_passwd | None) -> list[str]:
     """For each of them why it cannot be, empty if it can; as that user, or as this process is.
 
-    Only root becomes another user. Raises `PermissionError` where it may not.
+    Only root becomes another user. Raises `CannotBecome` where it may not, and `ChildFailed`.
     """
     if user is None or user.pw_uid == os.geteuid():
         return [refusal(want) for want in wants]
-    return _as(user, lambda: [refusal(want) for want in wants])
+    return [*answers(user, lambda: map(refusal, wants))]
 
 
 def refusal(want: Want) -> str:
@@ -82,36 +81,3 @@ def _nearest(folder: Path) -> Path:
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     return folder
-
-
-def _as(user: pwd.struct_passwd, ask: Callable[[], list[str]]) -> list[str]:
-    """What `ask` answers in a child that has become the user.
-
-    A fork, not another program: root's Python may lie where that user may not look.
-    """
-    out, into = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.close(out)
-            os.initgroups(user.pw_name, user.pw_gid)
-            os.setgid(user.pw_gid)
-            os.setuid(user.pw_uid)
-            os.chdir("/")
-            _send(into, json.dumps(ask()).encode())
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    os.close(into)
-    with os.fdopen(out, "rb") as pipe:
-        said = pipe.read()
-    _, status = os.waitpid(child, 0)
-    if os.waitstatus_to_exitcode(status) != 0:
-        raise PermissionError(f"cannot become {user.pw_name}")
-    answers: list[str] = json.loads(said)
-    return answers
-
-
-def _send(descriptor: int, data: bytes) -> None:
-    with suppress(BrokenPipeError), os.fdopen(descriptor, "wb") as pipe:
-        pipe.write(data)
