@@ -166,6 +166,45 @@ def test_what_parts_say_of_themselves(site):
     assert site.one("format-remark").sentence == "it is of the last century; take another"
 
 
+def test_an_extension_is_asked_after_it_was_opened_and_about_what_it_was_given(site):
+    site.install(
+        "tide",
+        """
+from opus_core import hookimpl
+from opus_core.extensions import Extension
+from opus_core.finding import ok
+
+class Tide(Extension):
+    name = "tide"
+    about = "tides"
+    told = ("before it was checked",)
+
+    @hookimpl
+    def opus_observers(self):
+        return {}
+
+    def check(self):
+        self.told = ("before it was opened",)
+
+    def open(self, site):
+        self.told = (f"opened; base_url is {site.base_url}",)
+
+    def warnings(self):
+        return self.told
+
+    def findings(self):
+        yield ok("tide", self.told[0])
+
+@hookimpl
+def opus_register_extension():
+    return Tide
+""",
+    )
+    told = "opened; base_url is None"
+    assert site.one("plugin-remark").sentence == told
+    assert told in [one.sentence for one in site.findings() if one.subject == "tide"]
+
+
 def test_a_plugin_that_fails_when_it_is_asked(site):
     own_manager(site, "    def findings(self):\n        raise RuntimeError('odd')")
 

@@ -71,3 +71,13 @@ def test_what_a_killed_server_had_to_tell_is_told_by_the_next(tmp_path, certific
         written = "".join(file.read_text() for file in (log, *one.folder.glob("std*.log")))
         for secret in ("hunter2", PASSWORD, SECRET.removeprefix("whsec_")):
             assert secret not in written
+
+
+def test_check_says_what_keeps_it_from_being_of_full_use(tmp_path):
+    secret_file(tmp_path, SECRET, "webhook.secret")
+    webhook = 'webhooks = ["https://hooks.example.org/"]\nwebhook_secret_file = "../webhook.secret"'
+    with site(tmp_path / "site") as one:
+        one.configure(**{"plugins.notify": webhook})
+        one.opus("init", str(one.folder / "data"))
+        said = one.opus("check", check=False).stdout
+    assert "warning  plugin notify: without base_url, what is told of a job has no link" in said

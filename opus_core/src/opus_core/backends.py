@@ -108,17 +108,18 @@ class Backend(ABC):
         """
 
     def warnings(self) -> Sequence[str]:
-        """Sentences for the admin about what works here and should not stay so; after `check`.
+        """Sentences for the admin about what works here and should not stay so.
 
-        They are logged at start, and `opus check` prints them.
+        They are logged at start, and `opus check` prints them: after `check`, and of an extension
+        after `open`, too, but where the storage to open it with cannot be used.
         """
         return ()
 
     def findings(self) -> Iterable[Finding]:
         """What is wrong with the world that this works in, each found by one of `codes`.
 
-        Called by `opus check` alone, after `check`; it may ask the outside world for some seconds,
-        and changes nothing. What it raises is told as a failure of this plugin.
+        Called by `opus check` alone, after `warnings`; it may ask the outside world for some
+        seconds, and changes nothing. What it raises is told as a failure of this plugin.
         """
         return ()
 

@@ -148,9 +148,14 @@ def _any_below(folder: Path, backend: Backend) -> bool:
 
 
 def examined(
-    subject: str, backend: Backend, unusable: Code, remark: Code
+    subject: str,
+    backend: Backend,
+    unusable: Code,
+    remark: Code,
+    begin: Callable[[], None] | None = None,
 ) -> Generator[Finding, None, bool]:
-    """What a back end says of itself and of what it works with; answers whether it can work."""
+    """What a back end says of itself and of what it works with; answers whether it can work.
+    `begin` is done after its check, before it is asked what it has found."""
     try:
         backend.check()
     except OpusError as error:
@@ -158,6 +163,15 @@ def examined(
         return False
     except Exception as error:  # a plugin's, which stops no other look
         yield unusable(subject, f"its check failed: {_told(error)}")
+        return False
+    try:
+        if begin is not None:
+            begin()
+    except OpusError as error:
+        yield unusable(subject, error.sentence)
+        return False
+    except Exception as error:  # the same
+        yield unusable(subject, f"it cannot begin: {_told(error)}")
         return False
     yield ok(subject, f"{backend.name}: {backend.about}" if " " not in subject else backend.about)
     try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from opus_core.checks.backends import examined
 from opus_core.checks.installation import Installation
-from opus_core.errors import OpusError, PluginError
-from opus_core.extensions import Extension, Site
+from opus_core.errors import OpusError
+from opus_core.extensions import Site
 from opus_core.finding import Code, Finding, State
 from opus_core.plugins import Plugin, Registry
 from opus_core.plugins import State as PluginState
@@ -94,15 +95,12 @@ def extensions(installation: Installation) -> Iterator[Finding]:
     for extension in made:
         installation.closing.callback(extension.close)
     installation.extensions = made
+    site = None
+    if storage is not None and installation.data_dir is not None:
+        site = Site(storage=storage, data_dir=installation.data_dir.path, base_url=config.base_url)
     for extension in made:
-        good = yield from examined(f"plugin {extension.name}", extension, UNUSABLE, REMARK)
-        if good and storage is not None and installation.data_dir is not None:
-            site = Site(
-                storage=storage,
-                data_dir=installation.data_dir.path,
-                base_url=config.base_url,
-            )
-            yield from _opened(extension, site)
+        opening = partial(extension.open, site) if site is not None else None
+        yield from examined(f"plugin {extension.name}", extension, UNUSABLE, REMARK, opening)
     names = registry.hooks.named("opus_authenticate")
     if len(names) > 1:
         yield AUTHENTICATORS(
@@ -110,14 +108,3 @@ def extensions(installation: Installation) -> Iterator[Finding]:
             f"{' and '.join(names)} all say who is asking, and the first that knows an answer"
             " decides; name those that are not meant in [plugins] disabled",
         )
-
-
-def _opened(extension: Extension, site: Site) -> Iterator[Finding]:
-    subject = f"plugin {extension.name}"
-    try:
-        extension.open(site)
-    except OpusError as error:
-        yield UNUSABLE(subject, error.sentence)
-    except Exception as error:  # a plugin's, which stops no other look
-        cause = PluginError(f"it cannot begin: {type(error).__name__}: {error}")
-        yield UNUSABLE(subject, cause.sentence)
