@@ -38,6 +38,7 @@ LINES = (
     ("hooks", "why"),
     ("plugins", "definitions", "wrapper", "lifecycle", "datadir", "logs"),
     ("folder",),
+    ("roots",),
     ("auth", "waiting", "announcements"),
     ("publishing", "service", "supervisor"),
     ("render",),

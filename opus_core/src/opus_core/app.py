@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
@@ -24,8 +23,8 @@ from opus_core.client import Client
 from opus_core.config import Config
 from opus_core.datadir import DataDir, open_data_dir
 from opus_core.definitions import Catalogue
-from opus_core.disk import ROOM, Place, noticing_full
-from opus_core.errors import ConfigError, OpusError, PluginError, StorageFull
+from opus_core.disk import ROOM, Place
+from opus_core.errors import ConfigError, OpusError, PluginError
 from opus_core.extensions import Extension, Site
 from opus_core.fetching import Fetch
 from opus_core.folder import Folders
@@ -35,15 +34,13 @@ from opus_core.lifecycle import Policy as EndPolicy
 from opus_core.plugins import Registry
 from opus_core.proxy import Proxy
 from opus_core.publishing import Publishing
+from opus_core.roots import job_folders
 from opus_core.routes import handover
 from opus_core.service import JobService
 from opus_core.supervisor import Settings, Supervisor
 from opus_core.waiting import Watcher
 
 log = logging.getLogger(__name__)
-
-ROOTS = "roots"
-"""The stream of the storage that knows, by their paths, the marked roots of jobs' folders."""
 
 
 @dataclass(kw_only=True)
@@ -198,7 +195,7 @@ def open_opus(config: Config, *, supervises: bool = True) -> Opus:
     jdls = registry.jdls(config)
     catalogue = Catalogue(data_dir.path / "definitions", jdl, jdls)
     catalogue.look()  # without it nothing could be shown, and nobody would be told
-    folders = job_folders(config, storage)
+    folders = job_folders(config, storage, data_dir)
     watcher = Watcher(storage, slots=config.wait_slots, per_user=config.wait_per_user)
     policy = Policy(
         anonymous=config.anonymous,
@@ -348,58 +345,6 @@ def opened_people(config: Config) -> Iterator[People]:
         if people is None:
             raise ConfigError(f"the {storage.name} storage keeps no accounts")
         yield people
-
-
-def job_folders(config: Config, storage: Storage) -> Folders:
-    """The folders of jobs. Their root is marked when a storage first hears of it, and never
-    afterwards: an empty folder may be one whose file system is not mounted."""
-    root = config.jobs_folder
-    folders = Folders(root, marked=True)
-    known = is_known_root(root, storage)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        if not known:
-            folders.mark()
-            note_jobs_folder(config, storage)
-        with noticing_full(root), tempfile.TemporaryFile(dir=root):
-            pass
-    except StorageFull as error:
-        # It stops no server, which goes on reading.
-        log.warning("%s", error.sentence)
-        return folders if known else Folders(root)
-    except OSError as error:
-        raise ConfigError(
-            f"the job folders cannot be kept in {root}: {error.strerror}; see [jobs] folder"
-        ) from error
-    return folders
-
-
-def note_jobs_folder(config: Config, storage: Storage) -> None:
-    """Write down which folder it is that jobs lie in, and of which data folder."""
-    root = config.jobs_folder
-    inodes = {"root": root.stat().st_ino, "data_dir": config.data_dir.stat().st_ino}
-    storage.append(ROOTS, inodes, key=str(root))
-
-
-def check_copied_jobs_folder(config: Config, storage: Storage) -> None:
-    """Raise `ConfigError` if the folder of jobs of a copied installation is still the original's:
-    the copy would remove what it knows nothing of. Inodes tell it: those of a copy are others,
-    and they are the same on all hosts that share a file system."""
-    root = config.jobs_folder
-    if not root.exists():
-        return
-    jobs, own = root.stat().st_ino, config.data_dir.stat().st_ino
-    noted = [record.data for record in storage.records(ROOTS)]
-    if any(one.get("root") == jobs and one.get("data_dir") != own for one in noted):
-        raise ConfigError(
-            f"[jobs] folder {root} is that of the original, whose jobs would be removed from it;"
-            " name the copy's own in opus.toml"
-        )
-
-
-def is_known_root(root: Path, storage: Storage) -> bool:
-    """Whether jobs' folders were ever kept there, so that it has a mark, or should."""
-    return any(record.key == str(root) for record in storage.records(ROOTS))
 
 
 def open_catalogue(config: Config) -> Catalogue:

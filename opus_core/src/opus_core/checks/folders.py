@@ -13,14 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from opus_core.app import is_known_root, job_folders
 from opus_core.checks.installation import Installation, written_by
 from opus_core.datadir import open_data_dir, read_data_dir
 from opus_core.disk import ROOM
-from opus_core.errors import OpusError
+from opus_core.errors import ConfigError, OpusError
 from opus_core.finding import Code, Finding, State, ok
 from opus_core.folder import Folders
 from opus_core.process import system_name
+from opus_core.roots import is_known_root, job_folders, refuse_anothers
 
 _OURS: Final = frozenset({"secret", "instance", "definitions", "jobs"})
 _FEW: Final = 1000  # files that can still be made; a job has some tens
@@ -62,6 +62,13 @@ UNMOUNTED: Final = Code(
     State.ERROR,
     "Jobs were kept in `[jobs] folder`, and its mark is gone: its file system is not mounted.",
     "Mount it. Nothing is concluded from jobs' folders before.",
+)
+ANOTHERS: Final = Code(
+    "jobs-folder-of-another",
+    State.ERROR,
+    "Another installation keeps its jobs in `[jobs] folder`: no server starts, lest each"
+    " removes the jobs of the other.",
+    "Name another folder; if that installation is gone, remove `.opus-instance` in this one.",
 )
 JOBS_MISSING: Final = Code(
     "jobs-folder-missing",
@@ -206,6 +213,12 @@ def jobs(installation: Installation) -> Iterator[Finding]:
     if config is None or "jobs" in installation.mistaken or installation.data_dir is None:
         return
     root = config.jobs_folder
+    try:
+        refuse_anothers(root, installation.data_dir)
+    except ConfigError as error:
+        if not isinstance(error.__cause__, OSError):  # of which `rights` has more to say
+            yield ANOTHERS("jobs folder", error.sentence)
+            return
     if storage is None:
         # Whether it was ever marked nobody knows.
         installation.folders = Folders(root) if root.is_dir() else None
@@ -219,7 +232,7 @@ def jobs(installation: Installation) -> Iterator[Finding]:
             return
         installation.folders = folders
     elif installation.makes and (installation.probes or root.is_relative_to(config.data_dir)):
-        installation.folders = job_folders(config, storage)
+        installation.folders = job_folders(config, storage, installation.data_dir)
     elif root.is_dir():
         installation.folders = Folders(root)
     elif config.jobs.folder is not None:

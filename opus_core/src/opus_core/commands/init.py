@@ -13,13 +13,10 @@ from typing import Any, Final
 from opus_core import process, sections
 from opus_core.app import (
     Opus,
-    check_copied_jobs_folder,
     examples,
-    note_jobs_folder,
     open_catalogue,
     open_opus,
     opened_people,
-    opened_storage,
 )
 from opus_core.auth.people import People, checked_name
 from opus_core.backends import SUPERVISOR, Storage, Task
@@ -34,6 +31,7 @@ from opus_core.errors import AlreadyExists, BadRequest, ConfigError
 from opus_core.offers import EXTENSION, KINDS
 from opus_core.plugins import Registry
 from opus_core.process import system_name
+from opus_core.roots import note_jobs_folder, own, refuse_the_originals, take_copied
 from opus_core.supervisor.copied import disown_jobs, submitted
 
 # Of a folder, the folder: none is made among what others have put there.
@@ -130,13 +128,15 @@ def _claim(args: argparse.Namespace) -> int:
         data_dir = open_data_dir(config.data_dir)
         if args.adopt:
             opus.manager.moved(list(_tasks(opus)))
-            data_dir.adopt()
+            own(config.jobs_folder, data_dir.adopt())
             note_jobs_folder(config, opus.storage)
             print(f"{data_dir.path} is at home here now")
             return 0
         count = disown_jobs(opus.storage)
         opus.manager.disown()
         renewed = data_dir.renew()
+        take_copied(config.jobs_folder, renewed)
+        note_jobs_folder(config, opus.storage)
         word = renewed.instance.word
         opus.storage.append(INSTANCE_STREAM, {"word": word}, key=INSTANCE_STREAM)
         print(f"{data_dir.path} is an installation of its own now; {count} jobs that were not over")
@@ -155,8 +155,7 @@ def _refuse_the_original(config: Config, folder: Path | None) -> None:
             f" that is the original's, name the copy's own there, and if not, say `opus --config"
             f" {folder / 'opus.toml'} init --new-instance`"
         )
-    with opened_storage(config) as storage:
-        check_copied_jobs_folder(config, storage)
+    refuse_the_originals(config.jobs_folder, open_data_dir(config.data_dir))
     manager = Registry.installed(config.plugins.disabled).manager(config)
     kept = getattr(manager.options, "folder", None)
     if (
