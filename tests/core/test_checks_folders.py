@@ -21,8 +21,9 @@ from opus_core import job as jobs
 from opus_core.backends import SUPERVISOR, Health, HealthState
 from opus_core.checks import Installation, clocks, users
 from opus_core.checks.users import Want
-from opus_core.datadir import INSTANCE_STREAM
+from opus_core.datadir import INSTANCE_STREAM, read_data_dir
 from opus_core.finding import State
+from opus_core.roots import OWNER
 
 
 @pytest.fixture
@@ -211,6 +212,16 @@ def test_a_file_system_of_jobs_that_is_not_mounted(site):
     (site.data / "jobs").mkdir(mode=0o2770)
 
     assert "is their file system mounted?" in site.one("jobs-folder-unmounted").sentence
+
+
+def test_a_folder_of_jobs_that_another_installation_keeps(site):
+    """More of it in test_roots.py."""
+    file = site.data / "jobs" / OWNER
+    file.write_text(file.read_text().replace(read_data_dir(site.data).instance.word, "12345678"))
+
+    found = site.one("jobs-folder-of-another")
+
+    assert found.sentence.endswith(f"if that installation is gone, remove {file}")
 
 
 def test_a_folder_of_jobs_that_is_not_there_and_never_was(site):

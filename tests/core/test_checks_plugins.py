@@ -248,6 +248,43 @@ def opus_register_storage():
     assert f"chmod o= {secret}" in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("says", "is_prepared", "is_told"),
+    [("'it has no tables yet'", False, True), ("''", False, False), ("None", True, False)],
+)
+def test_a_storage_is_prepared_only_if_it_cannot_say_whether_it_is(
+    site, says, is_prepared, is_told
+):
+    begun = site.folder / "prepared"
+    site.install(
+        "asked",
+        f"""
+from pathlib import Path
+from opus_core import hookimpl
+from opus_core.testing.memory import MemoryStorage
+
+class Asked(MemoryStorage):
+    name = "asked"
+
+    def unprepared(self):
+        return {says}
+
+    def prepare(self):
+        Path({str(begun)!r}).touch()
+
+@hookimpl
+def opus_register_storage():
+    return Asked
+""",
+    )
+    site.configure(storage=f'use = "asked"\nuniverse = "{site.universe}"')
+    found = site.wrong()
+    assert begun.exists() is is_prepared
+    assert found.keys() == ({"storage-schema"} if is_told else set())
+    if is_told:
+        assert found["storage-schema"][0].sentence.startswith("it has no tables yet; the next")
+
+
 # -- what an auditor would ask; most of it is asked of servers in tests/security
 
 

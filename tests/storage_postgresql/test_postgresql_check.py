@@ -55,6 +55,18 @@ def test_it_is_another_programs(database, admin, schema):
     storage.close()
 
 
+def test_what_it_says_of_its_schema_changes_nothing(database, admin, schema, monkeypatch):
+    storage = PostgreSQLStorage(PostgreSQLOptions(url=database.url(), schema=schema))
+    listed = f"SELECT count(*) FROM pg_tables WHERE schemaname = '{schema}'"
+    assert storage.unprepared() == "it has no tables yet"
+    assert admin.execute(listed).fetchone()[0] == 0
+    storage.prepare()
+    assert storage.unprepared() == ""
+    monkeypatch.setattr("opus_storage_sqlite.schema.VERSION", "0002")
+    assert storage.unprepared() == "its schema is 0001, and this OPUS needs 0002"
+    storage.close()
+
+
 def test_it_is_too_old(database, monkeypatch):
     monkeypatch.setattr(schema, "OLDEST", 99)
     assert "OPUS needs 99 or newer" in refusal(database.url())

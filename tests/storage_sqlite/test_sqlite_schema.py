@@ -139,6 +139,20 @@ def test_others_may_not_read_the_file(storage, path):
         assert file.stat().st_mode & 0o007 == 0
 
 
+def test_what_it_says_of_its_schema_changes_nothing(make, path, monkeypatch):
+    assert make().unprepared() == "it has no tables yet"
+    assert not path.exists()
+    path.touch()
+    assert make().unprepared() == "it has no tables yet"
+    assert path.read_bytes() == b""
+    make().prepare()
+    assert make().unprepared() == ""
+    content = path.read_bytes()
+    monkeypatch.setattr("opus_storage_sqlite.schema.VERSION", "0002")
+    assert make().unprepared() == "its schema is 0001, and this OPUS needs 0002"
+    assert path.read_bytes() == content
+
+
 def test_before_it_is_prepared_the_storage_says_so(make):
     storage = make()
     with pytest.raises(Unavailable, match="is missing"):

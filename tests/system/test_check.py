@@ -156,6 +156,9 @@ def test_a_database_that_is_not_there_is_not_made(sound):
         Path(f"{file}{name}").unlink(missing_ok=True)
     assert f"there is no {file}" in wrong(sound, code=0)["storage-missing"]
     assert not file.exists()
+    file.touch()
+    assert "it has no tables yet" in wrong(sound, code=0)["storage-schema"]
+    assert file.read_bytes() == b""
     file.write_text("no database\n" * 100)
     assert "storage-unusable" in wrong(sound, code=1)
 

@@ -300,6 +300,16 @@ class Storage(Backend):
         Raises `ConfigError` for a schema newer than this code knows.
         """
 
+    def unprepared(self) -> str | None:
+        """Why `prepare` would change something here, in a few words ("it has the schema 3, and this
+        version needs 4"); empty if it would not, and then all else works without it.
+
+        Called by `opus check`, after `check`; it changes nothing and makes nothing. None, as here:
+        nobody has written this, and `opus check` calls `prepare` as a start does. Raises
+        `Unavailable`, and `ConfigError` as `prepare` does.
+        """
+        return None
+
     def copy_into(self, other: Storage) -> Mapping[str, int]:
         """Copy all that is kept into a prepared storage with nothing in it: jobs with their
         versions, the journal with its numbers, all else; all of it or nothing. Answers how much of

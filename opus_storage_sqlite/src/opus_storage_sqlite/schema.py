@@ -74,6 +74,13 @@ def check(path: Path, busy_timeout: float) -> str | None:
     return version
 
 
+def behind(version: str | None) -> str:
+    """What `upgrade` would find of that version; empty if it would have nothing to do."""
+    if version is None:
+        return "it has no tables yet"
+    return "" if version == VERSION else f"its schema is {version}, and this OPUS needs {VERSION}"
+
+
 def refuse_newer(version: str | None, where: str) -> None:
     """Raise `ConfigError` for a schema that there is no migration to. `where`: the key of
     [storage], and what it says."""

@@ -75,6 +75,9 @@ class SQLiteStorage(Jobs, Lists, Supervision, Journal, Records, Copying):
         _check_folder(self.options.path)
         schema.check(self.options.path, self.options.busy_timeout)
 
+    def unprepared(self) -> str:
+        return schema.behind(schema.check(self.options.path, self.options.busy_timeout))
+
     def prepare(self) -> None:
         schema.upgrade(self.options.path, self.options.busy_timeout)
 

@@ -195,3 +195,21 @@ class TrimsTheFuture(Saboteur):
 class KeepsNoAccounts(Saboteur):
     def accounts(self):
         return None
+
+
+@breaks(RecordPromises, "test_a_prepared_storage_says_so", says="nothing more to prepare")
+class NeverReady(Saboteur):
+    def unprepared(self):
+        return "it has no tables yet"
+
+
+@breaks(RecordPromises, "test_asking_whether_it_is_prepared_prepares_nothing")
+class PreparesWhenAsked(Saboteur):
+    def unprepared(self):
+        prepared = getattr(self.universe, "prepared", False)
+        self.universe.prepared = True
+        return "" if prepared else "it has no tables yet"
+
+    def prepare(self):
+        super().prepare()
+        self.universe.prepared = True

@@ -26,6 +26,14 @@ STORAGE_MISSING: Final = Code(
     "A data folder that is in use has no database: the next start makes an empty one.",
     "Mend `[storage] path`, or bring the file back from a back-up.",
 )
+STORAGE_UNPREPARED: Final = Code(
+    "storage-schema",
+    State.WARNING,
+    "The storage has no tables yet, or those of an older version of OPUS; this look does not change"
+    " them, and so looks at nothing in them.",
+    "Make a back-up if there is anything in it, and start the server: that makes them, or brings"
+    " them up to date. If there should be jobs in it, mend `[storage]`.",
+)
 STORAGE_REMARK: Final = Code(
     "storage-remark",
     State.WARNING,
@@ -65,7 +73,8 @@ STUMBLED: Final = Code(
 
 
 def storage(installation: Installation) -> Iterator[Finding]:
-    """Prepared as by a server that starts; its accounts with it."""
+    """Opened, and its accounts with it. Only a storage that cannot say whether it is prepared is
+    prepared as by a server that starts."""
     config, data_dir = installation.config, installation.data_dir
     selected = cast("Storage | None", (yield from _selected(installation, "storage", STORAGE)))
     if selected is None or config is None:
@@ -83,7 +92,16 @@ def storage(installation: Installation) -> Iterator[Finding]:
     if installation.trial and not (missing and _are_of_the_trial(missing, config)):
         return  # what a first start makes elsewhere is not made here
     try:
-        selected.prepare()
+        why = selected.unprepared()
+        if why and not installation.makes:
+            yield STORAGE_UNPREPARED(
+                "storage",
+                f"{why}; the next start of a server sees to that. Until then accounts, jobs and"
+                " what else is in it are not looked at",
+            )
+            return
+        if why != "":
+            selected.prepare()
         selected.health()
     except OpusError as error:
         yield STORAGE("storage", error.sentence)

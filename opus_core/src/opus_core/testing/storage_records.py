@@ -30,6 +30,20 @@ class RecordPromises(StorageKit):
         storage.prepare()
         assert storage.read(job.id) == job
 
+    def test_a_prepared_storage_says_so(self, storage: Storage) -> None:
+        assert storage.unprepared() in ("", None), "nothing more to prepare after that"
+
+    def test_asking_whether_it_is_prepared_prepares_nothing(
+        self, make: Callable[[], Storage]
+    ) -> None:
+        said = []
+        for _ in range(2):
+            one = make()
+            said.append(one.unprepared())
+            one.close()
+        assert said[0] == said[1], "to ask `unprepared` has changed what it answers"
+        assert "\n" not in (said[0] or ""), "more than one line"
+
     def test_prepare_is_safe_from_two_at_once(self, make: Callable[[], Storage]) -> None:
         stores = [make(), make()]
         together(*(store.prepare for store in stores))

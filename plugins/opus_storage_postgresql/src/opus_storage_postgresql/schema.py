@@ -29,6 +29,12 @@ def upgrade(database: PostgreSQLDatabase) -> None:
         schema.migrate(connection)
 
 
+def unprepared(database: PostgreSQLDatabase) -> str:
+    """Why `upgrade` would change something; empty if it would not."""
+    with database.reading() as connection:
+        return schema.behind(version_of(connection, database))
+
+
 def check(database: PostgreSQLDatabase) -> None:
     """Raises `ConfigError` if the database cannot be used, or is another program's."""
     with database.reading() as connection:

@@ -45,6 +45,9 @@ class PostgreSQLStorage(Jobs, Lists, Supervision, Journal, Records, Copying):
     def findings(self) -> Iterable[Finding]:
         return survey.findings(self._database)
 
+    def unprepared(self) -> str:
+        return schema.unprepared(self._database)
+
     def prepare(self) -> None:
         schema.upgrade(self._database)
 
