@@ -84,7 +84,7 @@ def test_the_contract_lists_all_that_it_can_be_told(contract):
 def test_flags_and_fixtures_are_found():
     assert flags(ManagerContract) == {"shared_folder", "forgets", "asks"}
     assert fixtures(ManagerContract) == {
-        *("unavailable", "unreachable", "rejected", "held", "restarted", "unfit")
+        *("unavailable", "unreachable", "rejected", "held", "crowded", "restarted", "unfit")
     }
     assert flags(StorageContract) == {"keeps_accounts", "copies"}
     assert flags(JdlContract) == {"xml", "too_large"}

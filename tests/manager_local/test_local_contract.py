@@ -11,6 +11,7 @@ import pytest
 
 from isolated import NOBODY, needs_bubblewrap, needs_root, open_folder
 from opus_core.testing import ManagerContract
+from opus_core.testing.manager_kit import COUNTS, WAITS, Desk, let_end, until_it_runs
 from opus_manager_local import LocalManager, LocalOptions
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
@@ -42,6 +43,23 @@ class TestLocalManager(ManagerContract):
         yield make
         for manager in made:
             manager.close()
+
+    @pytest.fixture
+    def crowded(self, make, tmp_path):
+        """As many jobs as run at once, which end with the context."""
+
+        @contextmanager
+        def full():
+            manager, desk = make(), Desk(tmp_path / "crowd")
+            cores = len(os.sched_getaffinity(0))  # as many jobs run at once
+            tasks = [desk.started(manager, COUNTS + WAITS) for _ in range(cores)]
+            for task in tasks:
+                until_it_runs(task)
+            yield
+            for task in tasks:
+                let_end(task)
+
+        return full
 
     @pytest.fixture
     def unfit(self, tmp_path):

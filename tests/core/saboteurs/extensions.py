@@ -7,6 +7,7 @@ import hmac
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.saboteurs.finders import finders
 from core.saboteurs.registry import breaks
 from opus_core import hookimpl
 from opus_core.backends import User
@@ -160,6 +161,7 @@ def common(contract, saboteur):
         LeavesOpen,
         WarnsInOneText,
         ClosesOnce,
+        *finders(saboteur, contract, saboteur.__module__),
     )
     for one in found:
         one.__module__ = saboteur.__module__  # by which a saboteur is found

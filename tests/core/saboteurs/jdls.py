@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import pytest
 
+from core.saboteurs.finders import finders
 from core.saboteurs.json_jdl import LARGEST, JsonJdl
 from core.saboteurs.registry import breaks
 from opus_core.definition import JobDefinition
@@ -383,3 +384,6 @@ def call(url):
     """Ask for what a document names; nobody answers."""
     with suppress(OSError):
         urllib.request.urlopen(url, timeout=0.05).close()
+
+
+Another, Unlisted, Long, Ever = finders(Saboteur, JdlContract, __name__)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from core.saboteurs.finders import finders
 from core.saboteurs.process_manager import ProcessManager
 from core.saboteurs.registry import breaks
 from opus_core.errors import ConfigError
@@ -61,6 +62,18 @@ def fixtures(back_end):
         return lambda task: replace(task, options={"hold": "yes"})
 
     @pytest.fixture
+    def crowded(self, tmp_path):
+        @contextmanager
+        def full():
+            manager = back_end(back_end.Options(folder=tmp_path / "manager"))
+            manager.options.folder.mkdir(exist_ok=True)
+            manager.crowd().touch()
+            yield
+            manager.serve()
+
+        return full
+
+    @pytest.fixture
     def unfit(self, tmp_path):
         (tmp_path / "file").touch()
         return lambda: back_end(back_end.Options(folder=tmp_path / "file"))
@@ -72,6 +85,7 @@ def fixtures(back_end):
         "unreachable": unreachable,
         "rejected": rejected,
         "held": held,
+        "crowded": crowded,
         "restarted": restarted,
     }
 
@@ -175,3 +189,6 @@ class ClosesOnce(Saboteur):
         if self.closed:
             raise ValueError("closed already")
         self.closed = True
+
+
+Another, Unlisted, Long, Ever = finders(Saboteur, ManagerKit, __name__)

@@ -115,12 +115,33 @@ class AbortsAll(Saboteur):
 @breaks(
     StopPromises,
     "test_disown_leaves_alone_what_runs",
+    more="what waited is stopped, too, and not forgotten",
     says="it was disowned, and must not be touched",
 )
 class StopsWhatItDisowns(Saboteur):
     def disown(self):
         for record in self.records():
             self.abort(Ref(tag=record["tag"]))
+
+
+@breaks(
+    StopPromises,
+    "test_disown_keeps_what_waits_from_being_launched",
+    says="it waited, was disowned, and is the original's to run",
+)
+class DisownsNothing(Saboteur):
+    def disown(self):
+        """Forgotten."""
+
+
+@breaks(
+    StopPromises,
+    "test_what_waits_runs_where_it_was_moved_to",
+    says="what waited runs in the folder that it was moved to",
+)
+class StaysWhereItWas(Saboteur):
+    def moved(self, tasks):
+        """Forgotten."""
 
 
 @breaks(StopPromises, "test_a_deleted_task_is_forgotten")

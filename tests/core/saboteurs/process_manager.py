@@ -94,13 +94,36 @@ class ProcessManager(Manager):
                 "submitted": time.time(),
                 "process": None,
                 "birth": None,
-                "held": task.options.get("hold") == "yes",
+                "held": task.options.get("hold") == "yes" or self.crowd().exists(),
                 "aborted": False,
             }
             self.write(record)
             if not record["held"]:
                 self.launch(record)
         return native_id
+
+    # What is started while this file is there waits for `serve`.
+
+    def crowd(self):
+        return self.options.folder / "crowd"
+
+    def serve(self):
+        self.crowd().unlink()
+        with self.lock():
+            for record in self.records():
+                if record["held"] and not record["aborted"]:
+                    self.launch(record)
+
+    def moved(self, tasks):
+        with self.lock():
+            for task in tasks:
+                for record in self.matching(task.ref):
+                    self.write({**record, "folder": str(task.folder)})
+
+    def disown(self):
+        with self.lock():
+            for record in self.records():
+                self.path(record["id"]).unlink()
 
     def launch(self, record):
         environment = {

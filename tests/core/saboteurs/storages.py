@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import pytest
 
+from core.saboteurs.finders import finders
 from core.saboteurs.registry import breaks
 from opus_core.backends import SUPERVISOR
 from opus_core.errors import (
@@ -445,3 +446,6 @@ class ReplacesTheDoomed(Saboteur):
         if self.stored(job.id) and self.stored(job.id).doomed:
             del self.universe.rows[job.id]
         return super().add(job, limits=limits)
+
+
+Another, Unlisted, Long, Ever = finders(Saboteur, RecordPromises, __name__)

@@ -17,6 +17,7 @@ import pytest
 
 from opus_core.backends import Backend
 from opus_core.errors import ConfigError
+from opus_core.finding import Finding, State
 from opus_core.testing.offline import offline
 from opus_core.testing.timing import eventually
 from opus_core.testing.wording import plain, worded
@@ -134,6 +135,29 @@ class BackendContract(Generic[B]):
             assert sentence.strip(), "nothing is said"
             assert "\n" not in sentence, "more than one line"
 
+    def test_its_codes_begin_with_its_name(self, make: Callable[[], B]) -> None:
+        back_end = make()
+        begins = (f"{back_end.name}-", f"{back_end.name.replace('_', '-')}-")
+        odd = [code.name for code in back_end.codes if not code.name.startswith(begins)]
+        assert not odd, (
+            f"the codes {odd} may be another plugin's: let them begin with {begins[0]!r}"
+        )
+
+    def test_what_it_finds_is_of_its_codes_in_one_line_each(self, instances: Instances[B]) -> None:
+        back_end = instances.open()
+        states = {code.name: code.state for code in back_end.codes} | {"ok": State.OK}
+        for found in _found(back_end):
+            assert found.code in states, f"`codes` does not list {found.code!r}"
+            assert found.state is states[found.code], f"{found.code} is {found.state} here"
+            for text in (found.subject, found.sentence):
+                assert text.strip(), "nothing is said"
+                assert text.isprintable(), f"not one printable line: {text!r}"
+
+    def test_to_ask_what_it_finds_changes_nothing(self, instances: Instances[B]) -> None:
+        one = instances.open()
+        said = [[(found.code, found.subject) for found in _found(one)] for _ in range(2)]
+        assert said[0] == said[1], "asked twice, `findings` finds something else"
+
     def test_close_is_safe_twice(self, instances: Instances[B]) -> None:
         instance = instances.open()
         instances.restart(instance)
@@ -149,6 +173,13 @@ class BackendContract(Generic[B]):
             lambda: set(threading.enumerate()) <= threads and _open_files() <= files,
             "close has given back the threads and file descriptors that were opened since __init__",
         )
+
+
+def _found(back_end: Backend) -> list[Finding]:
+    """What it finds, asked as `opus check` does."""
+    back_end.check()
+    back_end.warnings()
+    return list(back_end.findings())
 
 
 def _plain(hint: Any) -> bool:  # noqa: ANN401

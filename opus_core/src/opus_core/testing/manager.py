@@ -37,6 +37,8 @@ class ManagerContract(
       answer, or the folders of jobs cannot be looked into.
     - `rejected`, `held`: callables that make of a task one which the scheduler will never run, or
       holds.
+    - `crowded`: a callable that makes a context in which what is started waits in the manager's own
+      queue; of a scheduler's queue nothing is moved or disowned.
     - `restarted`: a callable that starts the scheduler anew, as after a crash.
     - `unfit`: a callable that makes an instance which cannot work here.
     """

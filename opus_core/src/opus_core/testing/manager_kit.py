@@ -62,6 +62,15 @@ class Desk:
         task = self.task(script)
         return known(task, manager.start(task))
 
+    def move(self, task: Task) -> Task:
+        """The last task, whose folder lies below another root from now on."""
+        root = self.folders.root
+        there = root.with_name(f"{root.name}-moved")
+        root.rename(there)
+        self.folders = Folders(there)
+        self.tasks[-1] = replace(task, folder=self.folders.path(task.job_id))
+        return self.tasks[-1]
+
     def clear(self, manager: Manager) -> None:
         """Stop all that was started, and let the manager forget it.
 
@@ -109,6 +118,12 @@ class ManagerKit(BackendContract[Manager]):
     @pytest.fixture
     def held(self) -> Callable[[Task], Task] | None:
         """Override with a callable that makes of a task one which the scheduler holds."""
+        return None
+
+    @pytest.fixture
+    def crowded(self) -> MakeContext | None:
+        """Override with a callable that makes a context in which what is started waits in a queue
+        that the manager keeps itself, and is launched by it afterwards."""
         return None
 
     @pytest.fixture

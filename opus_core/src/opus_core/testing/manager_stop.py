@@ -10,7 +10,7 @@ import pytest
 
 from opus_core.backends import Cause, Kind, Manager, Ref
 from opus_core.links import Exit
-from opus_core.testing.backend import Instances
+from opus_core.testing.backend import Instances, MakeContext
 from opus_core.testing.manager_kit import (
     COUNTS,
     WAITS,
@@ -190,6 +190,34 @@ class StopPromises(ManagerKit):
         end = eventually(ended, "what runs comes to its end, though it was disowned")
         assert end is not None
         assert (end.code, end.signal) == (0, None), "it was disowned, and must not be touched"
+
+    def test_disown_keeps_what_waits_from_being_launched(
+        self, manager: Manager, desk: Desk, crowded: MakeContext | None, within_reach: None
+    ) -> None:
+        if crowded is None:
+            pytest.skip("whether jobs wait in a queue of its own is not known: supply `crowded`")
+        with crowded():
+            waiting = desk.started(manager, COUNTS)
+            manager.disown()
+        behind = desk.started(manager, COUNTS)
+        assert until(manager, behind.ref, Kind.ENDED).cause is Cause.OK
+        assert not ran(waiting), "it waited, was disowned, and is the original's to run"
+        # Of a tag, for numbers may be given out again.
+        assert manager.find([waiting.ref.tag]) == {waiting.ref.tag: ()}
+
+    # -- moved
+
+    def test_what_waits_runs_where_it_was_moved_to(
+        self, manager: Manager, desk: Desk, crowded: MakeContext | None, within_reach: None
+    ) -> None:
+        if crowded is None:
+            pytest.skip("whether jobs wait in a queue of its own is not known: supply `crowded`")
+        with crowded():
+            task = desk.started(manager, COUNTS)
+            moved = desk.move(task)
+            manager.moved([moved])
+        eventually(lambda: ran(moved), "what waited runs in the folder that it was moved to")
+        assert until(manager, moved.ref, Kind.ENDED).cause is Cause.OK
 
 
 def _beats(heart: Path) -> bool:
