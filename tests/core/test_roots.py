@@ -104,6 +104,7 @@ def test_a_copy_with_a_copied_folder_of_jobs_gets_a_word_of_its_own(site, place)
     assert word != open_data_dir(data).instance.word
     assert owner_of(own) == roots.Owner(word, place_of(own))
     open_opus(config).close()
+    shutil.rmtree(site.folder / "cluster")  # or it could be the original's
     assert new_instance(site) == 0, "what is at home may begin anew"
 
 
