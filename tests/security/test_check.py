@@ -152,6 +152,7 @@ def test_root_is_told_who_decides_what_root_does(site, tmp_path):
     above = replace(site, folder=tmp_path / "roots", prefix=())
     assert "configuration" in asked(above, SAFE)
     assert asked(above, SAFE)["configuration"][0] == "ok"
+    assert codes(above, SAFE)["admins"] == "security-no-admin"
     os.chown(above.config, 65534, 65534)
     opened_above(above.config)
     state, sentence = asked(above, SAFE)["configuration"]
@@ -160,7 +161,6 @@ def test_root_is_told_who_decides_what_root_does(site, tmp_path):
     found = codes(above, SAFE)
     assert found["configuration"] == "security-configuration-owner"
     assert found["user"] == "security-root"
-    assert found["admins"] == "security-no-admin"
 
 
 def test_a_header_that_names_the_user_needs_a_proxy(site):
