@@ -84,6 +84,7 @@ class LawPromises(JdlKit):
             doculink=refuge.url,
             used=(UsedDescription(name="spectrum", url=f"{refuge.url}?$ID"),),
         )
+        read(jdl, jdl.dumps(PLAIN, lossy=True))  # what is its own it may read at first use
         with offline("a format never fetches, and looks into no file"):
             for definition in (named, FULL):
                 read(jdl, jdl.dumps(definition, lossy=True))
