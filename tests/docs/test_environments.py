@@ -52,9 +52,11 @@ def test_make_test_runs_all_of_them():
 def test_the_files_that_other_pythons_run_are_there():
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(CHECKOUT / "tox.ini")
-    files = parser["supported"]["tests"].replace("{/}", "/").replace("{tox_root}/", "").split()
-    assert files
-    assert [file for file in files if not (CHECKOUT / file).is_file()] == []
+    for name in ("parts", "libraries"):
+        listed = parser["supported"][name].removeprefix("\n{[supported]parts}")
+        files = listed.replace("{/}", "/").replace("{tox_root}/", "").split()
+        assert files
+        assert [file for file in files if not (CHECKOUT / file).is_file()] == []
 
 
 def test_a_python_that_is_not_there_is_skipped_by_name_and_no_failure():
