@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from opus_core import disk
+from opus_core import disk, process
 from opus_core.backends import Storage
 from opus_core.config import Config
 from opus_core.datadir import DataDir
@@ -31,8 +31,6 @@ ROOTS: Final = "roots"
 
 OWNER: Final = ".opus-instance"
 """The file in a root that says whose it is."""
-
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ def place_of(root: Path) -> Place:
     status = root.stat()
     boot = ""
     with suppress(OSError):
-        boot = _BOOT.read_text().strip()
+        boot = process.boot_id()
     return Place(socket.gethostname(), boot, status.st_dev, status.st_ino)
 
 

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from opus_core.supervisor.desk import pause
@@ -20,8 +20,8 @@ _REPEATS: Final = 8  # times
 class Wanted:
     """Jobs that are to be looked at together."""
 
-    jobs: Mapping[str, bool] = field(default_factory=dict)  # by id: whether it is due
-    events: Mapping[str, str] = field(default_factory=dict)  # `begin` or `event`, as pokes say
+    jobs: Mapping[str, bool]  # by id: whether it is due
+    events: Mapping[str, str]  # `begin` or `event`, as pokes say
 
     @property
     def due(self) -> set[str]:
