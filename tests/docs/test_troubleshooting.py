@@ -10,7 +10,7 @@ import re
 import pytest
 
 from docs.blocks import CHECKOUT, DOCS
-from opus_core.commands import MODULES
+from opus_core.cli import build_parser
 from opus_core.config import Config, Selection
 
 PAGE = DOCS / "admin" / "troubleshooting.md"
@@ -84,11 +84,7 @@ def actions(one: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
 
 @pytest.fixture(scope="module")
 def commands():
-    parser = argparse.ArgumentParser()
-    subparsers = parser.add_subparsers()
-    for module in MODULES:
-        module.add(subparsers)
-    return actions(parser)
+    return actions(build_parser())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-from opus_core.commands import (
-    audit,
-    check,
-    client,
-    db,
-    demo,
-    init,
-    jdl,
-    jobs,
-    new_plugin,
-    plugins,
-    run,
-    serve,
-    supervise,
-    token,
-    user,
+NAMES: Final = (
+    "demo",
+    "run",
+    "init",
+    "serve",
+    "supervise",
+    "client",
+    "check",
+    "plugins",
+    "new-plugin",
+    "jdl",
+    "jobs",
+    "user",
+    "token",
+    "audit",
+    "db",
 )
+"""In the order of `opus --help`."""
 
-MODULES: Final[tuple[ModuleType, ...]] = (
-    demo,
-    run,
-    init,
-    serve,
-    supervise,
-    client,
-    check,
-    plugins,
-    new_plugin,
-    jdl,
-    jobs,
-    user,
-    token,
-    audit,
-    db,
-)
+
+def module(name: str) -> ModuleType:
+    """What does the command of that name. It is imported when it is asked for: to know every
+    command takes longer than most of them run."""
+    return import_module(f"{__name__}.{name.replace('-', '_')}")
