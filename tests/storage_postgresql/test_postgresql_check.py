@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -170,3 +172,16 @@ def test_the_clock_of_its_host(storage, pass_time, make):
     [finding] = clocks.differing(clocks.STORAGE, "it", partial(clocks.of_storage, there))
     assert "50 s behind" in finding.sentence
     there.close()
+
+
+def test_the_driver_is_loaded_only_where_the_storage_is_selected():
+    said = (
+        "import sys\n"
+        "from opus_storage_postgresql.plugin import opus_register_storage as storage\n"
+        "from opus_storage_postgresql.options import PostgreSQLOptions\n"
+        "print('psycopg' in sys.modules)\n"
+        "storage()(PostgreSQLOptions(url='postgresql://opus@127.0.0.1:9/opus'))\n"
+        "print('psycopg' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection
 
 from opus_core.errors import ConfigError
-from opus_storage_postgresql.engine import PostgreSQLDatabase
 from opus_storage_sqlite import schema
 from opus_storage_sqlite.schema import VERSION, VERSION_TABLE
 from opus_storage_sqlite.statements import alone
+
+if TYPE_CHECKING:
+    from opus_storage_postgresql.engine import PostgreSQLDatabase
 
 OLDEST: Final = 13
 """The oldest PostgreSQL that is still looked after by its makers, and that is tested."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from opus_core.backends import Accounts
 from opus_core.errors import ConfigError, Unavailable
 from opus_core.finding import Code, Finding
 from opus_storage_postgresql import schema, survey
-from opus_storage_postgresql.engine import PostgreSQLDatabase
 from opus_storage_postgresql.options import PostgreSQLOptions
 from opus_storage_sqlite.accounts import SqlAccounts
 from opus_storage_sqlite.copying import Copying
@@ -18,6 +17,9 @@ from opus_storage_sqlite.journal import Journal
 from opus_storage_sqlite.lists import Lists
 from opus_storage_sqlite.records import Records
 from opus_storage_sqlite.supervision import Supervision
+
+if TYPE_CHECKING:
+    from opus_storage_postgresql.engine import PostgreSQLDatabase
 
 
 class PostgreSQLStorage(Jobs, Lists, Supervision, Journal, Records, Copying):
@@ -34,6 +36,9 @@ class PostgreSQLStorage(Jobs, Lists, Supervision, Journal, Records, Copying):
 
     def __init__(self, options: PostgreSQLOptions) -> None:
         super().__init__(options)
+        # The driver is loaded by whoever selects this storage, not by all who have it installed.
+        from opus_storage_postgresql.engine import PostgreSQLDatabase
+
         self._database = PostgreSQLDatabase(options)
 
     def check(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from opus_core.finding import Code, Finding, State
-from opus_storage_postgresql.engine import PostgreSQLDatabase
+
+if TYPE_CHECKING:
+    from opus_storage_postgresql.engine import PostgreSQLDatabase
 
 _PROCESSES: Final = 2  # a web server and a supervisor, at least
 
