@@ -6,4 +6,4 @@ OPUS = ("opus-core[testing]", "opus-storage-sqlite", "opus-manager-slurm", "opus
 
 
 def test_what_is_installed_is_what_is_declared():
-    assert installed() == closure(*OPUS, "pyvo", "pytest-xdist", *TOOLS)
+    assert installed() == closure(*OPUS, "pyvo", *TOOLS)

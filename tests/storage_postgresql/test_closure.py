@@ -5,5 +5,5 @@ from closure import TOOLS, closure, installed
 
 def test_what_is_installed_is_what_is_declared():
     assert installed() == closure(
-        "opus-core[testing]", "opus-storage-postgresql", "pytest-xdist", *TOOLS
+        "opus-core[testing]", "opus-storage-postgresql", *TOOLS
     )

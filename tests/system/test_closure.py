@@ -16,4 +16,4 @@ OPUS = (
 
 
 def test_what_is_installed_is_what_is_declared():
-    assert installed() == closure(*OPUS, "hatchling", "pyvo", "pytest-xdist", *TOOLS)
+    assert installed() == closure(*OPUS, "hatchling", "pyvo", *TOOLS)

@@ -6,4 +6,4 @@ CLIENTS = ("pyvo", "vo-models")
 
 
 def test_what_is_installed_is_what_is_declared():
-    assert installed() == closure(*OURS, *CLIENTS, "pytest-xdist", *TOOLS)
+    assert installed() == closure(*OURS, *CLIENTS, *TOOLS)
