@@ -134,10 +134,11 @@ def _contracts() -> Iterator[str]:
 
 
 class _Source:
-    """One module of the core."""
+    """One module of the core, or a package, whose modules are read as one text."""
 
     def __init__(self, module: str) -> None:
-        self.text = (_CORE / f"{module}.py").read_text()
+        files = sorted((_CORE / module).glob("*.py")) or [_CORE / f"{module}.py"]
+        self.text = "\n".join(file.read_text() for file in files)
         self.tree = ast.parse(self.text)
         self._lines = self.text.splitlines(keepends=True)
 

@@ -98,6 +98,14 @@ def test_what_it_makes_is_clean_and_typed(folder, checked_types):
     run("mypy", "--strict", "src", cwd=folder, MYPYPATH="src", MYPY_CACHE_DIR=checked_types)
 
 
+def test_it_imports_from_doors_alone(folder):
+    """What stands behind `opus_core.backends` is no author's business, and may move."""
+    found = {line for file in folder.rglob("*.py") for line in file.read_text().splitlines()}
+    ours = {line for line in found if line.startswith("from opus_core")}
+    assert ours
+    assert not [line for line in ours if re.match(r"from opus_core\.\w+\.", line)]
+
+
 def test_its_tests_are_red_at_once_for_want_of_its_methods(folder):
     failed, passed = verdict(folder, "--maxfail=3")
     assert failed

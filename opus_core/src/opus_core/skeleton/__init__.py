@@ -20,7 +20,7 @@ from opus_core import __version__, hookspecs
 from opus_core.backends import Jdl, Manager, Storage
 from opus_core.errors import BadRequest
 from opus_core.extensions import Extension
-from opus_core.skeleton.stubs import Stub, abstract_methods, hook_method, import_lines
+from opus_core.skeleton.stubs import Stub, abstract_methods, door, hook_method, import_lines
 
 __all__ = ["KINDS", "Kind", "Skeleton"]
 
@@ -118,8 +118,9 @@ class Skeleton:
     def _words(self) -> dict[str, Any]:
         kind = KINDS[self.kind]
         stubs = kind.stubs()
+        base_module = door(kind.base.__module__)
         needs = {pair for stub in stubs for pair in stub.needs.items()}
-        needs |= {(kind.base.__name__, kind.base.__module__)}
+        needs |= {(kind.base.__name__, base_module)}
         if kind.hook:
             needs |= {("hookimpl", "opus_core")}
         if self.kind != "jdl":
@@ -135,7 +136,7 @@ class Skeleton:
             "options_name": self.options_name,
             "offers": kind.offers,
             "base": kind.base.__name__,
-            "base_module": kind.base.__module__,
+            "base_module": base_module,
             "stubs": stubs,
             "imports": import_lines(needs),
             "table": f"plugins.{self.name}" if kind.hook else kind.offers,

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final, cast
 
-__all__ = ["Stub", "abstract_methods", "hook_method", "import_lines"]
+from opus_core import backends
+
+__all__ = ["Stub", "abstract_methods", "door", "hook_method", "import_lines"]
 
 _WIDTH: Final = 100
 _UNWRITTEN: Final = "        raise NotImplementedError\n"
@@ -42,6 +44,11 @@ def hook_method(hook: Callable[..., Any]) -> Stub:
     body = rest if rest.startswith(")") else f", {rest}"
     source = f"    @hookimpl\n{head}(self{body}"
     return Stub(stub.name, source, stub.needs)
+
+
+def door(module: str) -> str:
+    """Where an author imports from what is made in `module`."""
+    return backends.__name__ if module.startswith(f"{backends.__name__}.") else module
 
 
 def import_lines(needs: Iterable[tuple[str, str]]) -> str:
@@ -78,7 +85,7 @@ def _needed(node: ast.FunctionDef, module: ModuleType) -> dict[str, str]:
     names = {
         one.id for part in signature for one in ast.walk(part) if isinstance(one, ast.Name)
     } - set(dir(builtins))
-    return {name: origin.get(name, module.__name__) for name in names}
+    return {name: door(origin.get(name, module.__name__)) for name in names}
 
 
 def _import(module: str, names: list[str]) -> str:

@@ -20,7 +20,7 @@ def worded(back_end: T) -> T:
     """The same back end: what escapes its methods and is no error of the core's gets a note which
     says so, for the author who reads of a test that failed by it."""
     for base in type(back_end).__mro__:
-        if base.__module__ == backends.__name__:
+        if base.__module__.rpartition(".")[0] == backends.__name__:
             for name, function in vars(base).items():
                 if inspect.isfunction(function) and not name.startswith("_"):
                     vars(back_end).setdefault(name, _noted(back_end, name))
