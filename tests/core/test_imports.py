@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import opus_core
@@ -66,9 +67,7 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            if node.module == "opus_core":
-                found |= {f"opus_core.{alias.name}" for alias in node.names}
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return {name for name in found if name.startswith("opus_core.")}
 
 
@@ -79,6 +78,20 @@ def modules() -> dict[str, set[str]]:
         name = path.relative_to(ROOT).parts[0].removesuffix(".py")
         found.setdefault(name, set()).update(map(place, imports(path)))
     return found
+
+
+def dotted(path: Path) -> str:
+    """`.../opus_core/render/xml.py` -> `opus_core.render.xml`."""
+    return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def graph() -> dict[str, set[str]]:
+    """What each single module imports, a package standing for its `__init__`."""
+    paths = {dotted(path): path for path in ROOT.rglob("*.py")}
+    return {
+        name: {one if one in paths else one.rpartition(".")[0] for one in imports(path)}
+        for name, path in paths.items()
+    }
 
 
 def test_every_module_has_its_place():
@@ -99,6 +112,21 @@ def test_no_module_imports_what_stands_above_it():
         if other in PLACE and PLACE[other] > PLACE[name]
     ]
     assert wrong == []
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    runs = {name: others for name, others in graph().items() if place(name) not in ASIDE}
+    TopologicalSorter(runs).prepare()  # raises CycleError
+
+
+def test_back_ends_have_one_door():
+    door = "opus_core.backends"
+    assert [
+        f"{name} imports {other}"
+        for name, others in graph().items()
+        for other in others
+        if other.startswith(f"{door}.") and not f"{name}.".startswith(f"{door}.")
+    ] == []
 
 
 def test_nothing_that_runs_imports_the_tests_for_plugin_authors():
