@@ -375,3 +375,22 @@ def test_a_cluster_that_is_down_holds_up_its_own_jobs_and_no_others(
     for job in others:
         site.until_phase(job, Phase.ARCHIVED)
     assert site.read(stuck).phase is Phase.EXECUTING
+
+
+def test_a_storage_that_is_away_puts_a_destruction_off_and_is_a_sentence(
+    site: Site, monkeypatch, caplog
+) -> None:
+    job = archiving(site, archive=False)
+    reaper = site._supervisors[0]._reaper
+
+    def away(*ignored, **also):
+        raise BackendUnavailable("the database cannot be reached")
+
+    expire(site, job)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(reaper._desk), "change", away)
+        reaper.destroy_expired()
+    assert "has to wait: the database cannot be reached" in caplog.text
+    assert "Traceback" not in caplog.text
+    reaper.destroy_expired()
+    site.until_removed(job)

@@ -30,6 +30,7 @@ class Chaos(threading.Thread):
         self.stopping = threading.Event()
         self.deeds: list[str] = []
         self.windows: list[tuple[float, float]] = []  # in which the web may be silent
+        self.breaks: list[tuple[float, float]] = []  # in which it may stop in the middle
         self.slow: list[str] = []
         self.kills: list[float] = []  # instants of kill -9 of a server or a supervisor
         self.again = 0  # supervisors that did not get up while there was no database
@@ -178,7 +179,8 @@ class Chaos(threading.Thread):
         gauges.kill(pid)
 
     def crash_database(self) -> None:
-        """As after a power cut. Requests are answered all the while, by 503."""
+        """As after a power cut. Requests are answered all the while, by 503; a long list that has
+        been begun cannot be brought to its end."""
         self._restart_database(signal.SIGQUIT)
 
     def restart_database(self) -> None:
@@ -188,16 +190,18 @@ class Chaos(threading.Thread):
         """Of everybody to the database, at once."""
         database = self.site.database
         assert isinstance(database, Postgres)
-        database.cut_connections()
+        with _Window(self.breaks):
+            database.cut_connections()
 
     # -- their parts
 
     def _restart_database(self, how: signal.Signals) -> None:
         database = self.site.database
         assert isinstance(database, Postgres)
-        database.server.stop(how)
-        self._doze()
-        database.server.start()
+        with _Window(self.breaks):
+            database.server.stop(how)
+            self._doze()
+            database.server.start()
 
     def _replace_web(self, number: signal.Signals) -> None:
         with self._away():
@@ -253,7 +257,7 @@ class Chaos(threading.Thread):
 
 
 class _Window:
-    """A time in which requests may be cut off."""
+    """A time in which that may happen to requests."""
 
     def __init__(self, windows: list[tuple[float, float]]) -> None:
         self._windows = windows

@@ -67,13 +67,15 @@ class Reader(Asking):
         begin = self.dice.randrange(len(output))
         end = self.dice.randrange(begin, len(output))
         headers = {"Range": f"bytes={begin}-{end}"}
-        # 416: it was stopped before it had written that much.
-        answer = self.ask("GET", path, 206, 404, 416, headers=headers)
+        # 416: it was stopped before it had written that much; 200: before it had written any.
+        answer = self.ask("GET", path, 200, 206, 404, 416, headers=headers)
+        if answer is not None and answer.status == 200 and answer.body:
+            self.book.fault(f"{path} was sent whole, not {headers}")
         if answer is None or answer.status == 503 or not self.book.whole(entry):
             return
         if answer.status == 206:
             self.book.compare(f"{path} {headers}", answer.body, output[begin : end + 1])
-        elif answer.status == 416:
+        elif answer.status in (200, 416):
             self.book.fault(f"{path} has no {headers}")
 
     def file(self) -> None:

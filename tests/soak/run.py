@@ -74,7 +74,7 @@ def under_load(site: Soaked, seed: str, seconds: float, *, apart: bool, calm: bo
     follower.stopping.set()
     follower.join()
     follower.catch_up()
-    verdict = judge(site, book, chaos.windows, follower.heard)
+    verdict = judge(site, book, chaos.windows, follower.heard, breaks=chaos.breaks)
     verdict.notes.insert(0, f"all was over after {quiet:.1f} s of quiet")
     if calm:
         growth(gauge, verdict)

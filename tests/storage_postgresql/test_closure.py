@@ -4,6 +4,4 @@ from closure import TOOLS, closure, installed
 
 
 def test_what_is_installed_is_what_is_declared():
-    assert installed() == closure(
-        "opus-core[testing]", "opus-storage-postgresql", *TOOLS
-    )
+    assert installed() == closure("opus-core[testing]", "opus-storage-postgresql", *TOOLS)

@@ -213,6 +213,15 @@ HARMS: list[tuple[Callable[[Any], None], str]] = [
 ]
 
 
+def test_an_answer_that_was_begun_may_break_off_with_the_database_and_no_other(soaked):
+    before = verdict(soaked).faults
+    soaked.book.cut += [(1.0, 2.0, "GET IncompleteRead(5)"), (1.0, 2.0, "GET RemoteDisconnected")]
+    found = judge(soaked.site, soaked.book, [], soaked.heard, breaks=[(0.5, 1.5)]).faults
+    del soaked.book.cut[-2:]
+    (fault,) = set(found) - set(before)
+    assert "RemoteDisconnected" in fault
+
+
 @pytest.mark.parametrize(("harm", "sentence"), HARMS, ids=[harm.__name__ for harm, _ in HARMS])
 def test_what_goes_wrong_is_found(soaked, harm, sentence):
     before = verdict(soaked).faults

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from opus_core.config import Config
-from opus_core.errors import ConfigError
+from opus_core.errors import ConfigError, OpusError
 from opus_core.lines import Json, Lines, Text
 from opus_core.logfile import LogFile, Writer
 
@@ -64,6 +64,7 @@ def set_up(config: Config) -> None:
         root.addHandler(handler)
     root.setLevel(config.level.upper())
     logging.getLogger(REQUESTS).setLevel(logging.NOTSET if config.log_requests else logging.WARNING)
+    logging.getLogger("waitress").addFilter(_is_news)
     # waitress tells of every full queue, alembic of every look at the schema.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -74,6 +75,11 @@ def set_up_under_wsgi(config: Config) -> None:
     that is left as it is."""
     if config.log_file is not None or not logging.getLogger().handlers:
         set_up(config)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not so where an answer was cut off for a cause that the line of its request has said."""
+    return not (record.exc_info and isinstance(record.exc_info[1], OpusError))
 
 
 def _file(path: Path) -> LogFile:

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import bottle
 
+from opus_core.errors import OpusError
 from opus_core.facts import KEY, Fact, during
 from opus_core.forwarded import REQUEST_ID
 from opus_core.lines import STRUCK
@@ -94,7 +95,7 @@ class Answered:
     def end(self, size: int | None, **more: Fact) -> None:
         """Write the line."""
         level = logging.INFO
-        if self._status >= "500":
+        if self._status >= "500" or more.get("reason") is not None:
             level = logging.WARNING
         elif self._status == "200" and self._environ.get("PATH_INFO") in _INCESSANT:
             level = logging.DEBUG
@@ -122,6 +123,7 @@ class _Stream:
         self._answered = answered
         self._size = 0
         self._whole = False
+        self._reason: str | None = None  # why it could not be made to its end
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -133,6 +135,10 @@ class _Stream:
             except StopIteration:
                 self._whole = True
                 raise
+            except OpusError as error:
+                # The status has been sent: all that is left is to cut it off, as servers do.
+                self._reason = error.sentence
+                raise
         self._size += len(chunk)
         return chunk
 
@@ -142,5 +148,5 @@ class _Stream:
             try:
                 getattr(self._body, "close", lambda: None)()
             finally:
-                more = {} if self._whole else {"cut": True}
-                self._answered.end(self._size, **more)
+                cut = None if self._whole else True
+                self._answered.end(self._size, cut=cut, reason=self._reason)

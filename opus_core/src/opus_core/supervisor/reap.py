@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from opus_core import job as jobs
 from opus_core import lifecycle
-from opus_core.errors import Conflict, UnknownJob
+from opus_core.errors import Conflict, Unavailable, UnknownJob
 from opus_core.facts import about
 from opus_core.job import Job, Phase, Work
 from opus_core.supervisor.desk import Desk
@@ -75,6 +75,10 @@ class Reaper:
             if desk.change(job, last, due=0).doomed:
                 log.info("destroyed, since its time has come", extra=about(job=job_id))
         except (NotActing, UnknownJob):
+            return False
+        except Unavailable as error:
+            log.warning("has to wait: %s", error.sentence, extra=about(job=job_id))
+            self._waiting.add(job_id)
             return False
         except Exception:
             log.exception("could not be destroyed", extra=about(job=job_id))
