@@ -124,6 +124,84 @@ def test_one_that_wakes_up_within_start_cannot_revive_an_aborted_job(site: Site)
     assert site.runs() == 0
 
 
+@pytest.mark.parametrize("runs_at_once", [True, False])
+def test_one_that_wakes_up_within_start_takes_back_a_job_that_was_removed(
+    site: Site, runs_at_once
+) -> None:
+    site.cluster.runs_at_once = runs_at_once
+    storage = sleeper(site)
+    sleepy = SmallManager(site.cluster)
+    gate, reached, over = threading.Event(), threading.Event(), threading.Event()
+    submit, forget = sleepy.start, sleepy.delete
+
+    def start(task):
+        reached.set()
+        assert gate.wait(60)
+        return submit(task)
+
+    def delete(task):
+        forget(task)
+        over.set()
+
+    sleepy.start, sleepy.delete = start, delete
+    site.supervisor(manager=sleepy, storage=storage, lease_seconds=LEASE)
+    job = site.job("sleep 60")
+    assert reached.wait(20)
+    tag = site.tag(job.id)
+    storage.asleep.set()
+    site.delete(job)
+    second = site.supervisor(lease_seconds=LEASE)
+    eventually(lambda: second.acting, "the lease has lapsed")
+    site.until_removed(job)
+    gate.set()
+    assert over.wait(20)
+    (one,) = site.cluster.under(tag)
+    assert one.cancelled
+    assert one.process is None or one.process.wait(20) is not None
+    eventually(lambda: not site.folders.path(job.id).exists(), "no folder is left")
+    assert site.runs() == 0
+
+
+@pytest.mark.parametrize("believes", [True, False], ids=["believes to act", "knows"])
+def test_one_that_wakes_up_within_writing_leaves_no_folder(
+    site: Site, monkeypatch, believes
+) -> None:
+    storage = sleeper(site)
+    first = site.supervisor(storage=storage, lease_seconds=LEASE)
+    folders = first._desk.folders
+    gate, reached, over = threading.Event(), threading.Event(), threading.Event()
+    write, attend = folders.write, first._submitter.attend
+
+    def slowly(job, definition, **more):
+        reached.set()
+        assert gate.wait(60)
+        write(job, definition, **more)
+        assert folders.path(job.id).exists()
+        if believes:
+            first._tenure._deadline = time.monotonic() + 60
+
+    def attended(job):
+        try:
+            attend(job)
+        finally:
+            over.set()
+
+    monkeypatch.setattr(folders, "write", slowly)
+    monkeypatch.setattr(first._submitter, "attend", attended)
+    job = site.job()
+    assert reached.wait(20)
+    storage.asleep.set()
+    site.delete(job)
+    monkeypatch.setattr(folders, "write", write)
+    second = site.supervisor(lease_seconds=LEASE)
+    eventually(lambda: second.acting, "the lease has lapsed")
+    site.until_removed(job)
+    gate.set()
+    assert over.wait(20)
+    assert not folders.path(job.id).exists()
+    assert site.cluster.calls["start"] == 0
+
+
 def test_one_whose_lease_was_taken_away_stops_at_its_first_save(site: Site) -> None:
     """It believes to act, by its own clock; the epoch tells."""
     site.cluster.runs_at_once = False

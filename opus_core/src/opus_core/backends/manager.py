@@ -127,7 +127,8 @@ class Manager(Backend):
     def delete(self, task: Task) -> None:
         """Forget the task and remove what lies of it on the cluster, never in `task.folder`.
 
-        Idempotent; only called when nothing of it can run any more. Raises `BackendUnavailable`.
+        Idempotent; called when nothing of it can run any more, or right after `abort` for a job
+        that nobody knows any longer. Raises `BackendUnavailable`.
         """
 
     def disown(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from opus_core import job as jobs
 from opus_core import lifecycle
-from opus_core.backends import Ref
+from opus_core.backends import Ref, Task
 from opus_core.definition import JobDefinition
 from opus_core.errors import (
     BackendUnavailable,
@@ -19,10 +19,12 @@ from opus_core.errors import (
     SubmitDeferred,
     SubmitRejected,
     Unavailable,
+    UnknownJob,
 )
 from opus_core.facts import about
 from opus_core.job import Job, Work
 from opus_core.supervisor.desk import Desk, pause
+from opus_core.supervisor.tenure import NotActing
 from opus_core.values import without_paths
 
 log = logging.getLogger(__name__)
@@ -31,7 +33,12 @@ _DISK_PAUSE = 10.0  # [s]
 
 
 class Submitter:
-    """WANTED -> STARTING -> LIVE, as `protocol.md` section 3 has it."""
+    """WANTED -> STARTING -> LIVE, as `protocol.md` section 3 has it.
+
+    A process that sleeps between its last look and what it does then may make a folder, or a
+    submission, of a job that another supervisor has removed meanwhile. Nobody else would ever look
+    for these, so it takes them back: there was a row when it looked, and no job gets an id again.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -52,6 +59,15 @@ class Submitter:
             self._put_off(job, "the server's disk is full; waiting for space", _DISK_PAUSE)
             return
         desk.tenure.must()
+        try:
+            self._write_and_start(job, definition)
+        except (NotActing, UnknownJob):
+            if desk.fresh(job.id) is None:
+                desk.folders.remove(job.id)
+            raise
+
+    def _write_and_start(self, job: Job, definition: JobDefinition) -> None:
+        desk = self._desk
         try:
             desk.folders.write(job, definition, event=desk.event(job), **desk.origin)
         except StorageFull as error:
@@ -98,6 +114,14 @@ class Submitter:
         task = desk.task(job, definition)
         desk.tenure.must()
         try:
+            self._hand_over(job, task)
+        except UnknownJob:
+            self._take_back(task)
+            raise
+
+    def _hand_over(self, job: Job, task: Task) -> None:
+        desk = self._desk
+        try:
             native_id = desk.manager.start(task)
         except SubmitDeferred as error:
             desk.doubt.set()
@@ -117,6 +141,14 @@ class Submitter:
         else:
             # The script has hardly begun: polls and events will tell.
             self._adopt(job, native_id, due=lambda job: 0.0 if job.marks else None)
+
+    def _take_back(self, task: Task) -> None:
+        log.warning("was removed while it was submitted, and is cancelled")
+        try:
+            self._desk.manager.abort(Ref(tag=task.ref.tag))
+            self._desk.manager.delete(task)
+        except Unavailable as error:
+            log.warning("its submission ends by itself, without a folder: %s", error.sentence)
 
     def _adopt(
         self, job: Job, *native_ids: str, due: Callable[[Job], float | None] | float = 0.0
