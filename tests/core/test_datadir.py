@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import shutil
 import stat
 import subprocess
@@ -12,6 +13,7 @@ import sys
 
 import pytest
 
+from core.helpers.mounts import mounted
 from opus_core import datadir, process
 from opus_core.datadir import open_data_dir, read_data_dir
 from opus_core.errors import ConfigError, StorageFull
@@ -24,6 +26,14 @@ sys.stdin.readline()
 opened = open_data_dir(Path(sys.argv[1]))
 print(opened.secret.hex(), opened.instance.word, opened.at_home())
 """
+
+
+@pytest.fixture
+def roots_of_disks(tmp_path):
+    """Two folders, each the root of a file system of its own."""
+    folders = tmp_path / "original", tmp_path / "copy"
+    with mounted(*folders):
+        yield folders
 
 
 def test_what_is_missing_is_made_and_found_again(tmp_path) -> None:
@@ -99,6 +109,79 @@ def test_a_folder_of_another_host_is_not_at_home(tmp_path, monkeypatch) -> None:
     assert not open_data_dir(tmp_path / "data").at_home()
 
 
+def rewritten(folder, **changes):
+    """Have its one place say something else; None: nothing, as of an older release."""
+    file = folder / "instance"
+    document = json.loads(file.read_text())
+    (place,) = document["places"]
+    place.update(changes)
+    document["places"] = [{key: value for key, value in place.items() if value is not None}]
+    file.write_text(json.dumps(document))
+    return document
+
+
+def test_a_reboot_is_no_move_whatever_number_the_device_has_then(tmp_path) -> None:
+    """The device numbers of SCSI, NVMe, btrfs and NFS depend on the order in which they come."""
+    opened = open_data_dir(tmp_path / "data")
+    rewritten(tmp_path / "data", boot="before", device=7)
+    assert open_data_dir(tmp_path / "data").at_home()
+    rewritten(tmp_path / "data", device=7, boot=opened.here().boot)
+    assert not open_data_dir(tmp_path / "data").at_home(), "another file system in the same boot"
+
+
+@pytest.mark.parametrize("boot", [{}, {"boot": "before"}], ids=["same boot", "before a reboot"])
+def test_a_copy_whose_inode_is_the_same_by_chance_is_not_at_home(roots_of_disks, boot) -> None:
+    """As of two folders that are both the root of their file system."""
+    original, copy = roots_of_disks
+    open_data_dir(original)
+    rewritten(original, **boot)
+    shutil.copytree(original, copy, dirs_exist_ok=True)
+    assert copy.stat().st_ino == original.stat().st_ino
+    assert not open_data_dir(copy).at_home()
+    assert open_data_dir(original).at_home()
+
+
+def test_what_an_older_release_has_written_counts_as_it_did(tmp_path) -> None:
+    opened = open_data_dir(tmp_path / "data")
+    rewritten(tmp_path / "data", path=None, boot=None)
+    older = open_data_dir(tmp_path / "data")
+    assert older.at_home()
+    assert older.settle().instance == opened.instance
+    assert open_data_dir(tmp_path / "data") == opened, "after a reboot the device need not be known"
+    rewritten(tmp_path / "data", path=None, boot=None, device=7)
+    assert not open_data_dir(tmp_path / "data").at_home()
+
+
+def test_it_settles_where_it_is_at_home_and_nowhere_else(tmp_path) -> None:
+    opened = open_data_dir(tmp_path / "data")
+    before = (tmp_path / "data" / "instance").stat()
+    assert opened.settle() is opened
+    assert (tmp_path / "data" / "instance").stat() == before, "nothing is written"
+    rewritten(tmp_path / "data", boot="before", device=7)
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    assert open_data_dir(tmp_path / "data").settle() == opened
+    assert open_data_dir(tmp_path / "data") == opened
+    copy = open_data_dir(tmp_path / "copy")
+    assert copy.settle() is copy
+    assert not open_data_dir(tmp_path / "copy").at_home()
+
+
+def test_a_disk_that_is_full_loses_nothing_of_it(tmp_path) -> None:
+    """By a limit in the place of a disk."""
+    open_data_dir(tmp_path / "data")
+    document = rewritten(tmp_path / "data", boot="before")
+    opened = open_data_dir(tmp_path / "data")
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, most[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            opened.settle()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    assert sorted(os.listdir(tmp_path / "data")) == ["instance", "secret"]
+    assert json.loads((tmp_path / "data" / "instance").read_text()) == document
+
+
 def test_a_moved_folder_that_is_adopted_keeps_its_word_and_secret(tmp_path) -> None:
     original = open_data_dir(tmp_path / "data")
     shutil.copytree(tmp_path / "data", tmp_path / "moved")
@@ -168,6 +251,7 @@ def test_an_instance_says_where_it_is_at_home(tmp_path) -> None:
     assert document["word"] == opened.instance.word
     (place,) = document["places"]
     assert place["inode"] == (tmp_path / "data").stat().st_ino
+    assert {"host", "device"} <= place.keys(), "an older release looks for these"
 
 
 # -- processes

@@ -12,7 +12,7 @@ ROOT = Path(opus_core.__file__).parent
 
 # From low to high. A module imports from lower lines, and from its own.
 LINES = (
-    ("errors", "process", "allocation", "facts", "finding", "pytest_options"),
+    ("errors", "process", "place", "allocation", "facts", "finding", "pytest_options"),
     ("job", "definition", "disk"),
     ("links",),
     ("backends",),

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 
 import pytest
 
 from core.helpers.checked import checked
-from isolated import needs_root
+from core.helpers.mounts import mounted
 from opus_core import roots
 from opus_core.app import open_opus
 from opus_core.commands import init
@@ -19,29 +19,24 @@ from opus_core.config import load
 from opus_core.datadir import open_data_dir
 from opus_core.errors import ConfigError
 from opus_core.folder import MARK
-from opus_core.roots import OWNER, owner_of, place_of
+from opus_core.place import Place
+from opus_core.roots import OWNER, owner_of
 
 
 @pytest.fixture(params=["folders", "mounts"])
 def place(request, tmp_path):
     """A folder by its name: on the file system of all others, or each the root of its own."""
-    mounted = []
+    with ExitStack() as mounts:
 
-    def make(name):
-        folder = tmp_path / name
-        folder.mkdir()
-        if request.param == "mounts":
-            tmpfs = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder]
-            if subprocess.run(tmpfs, check=False).returncode != 0:
-                pytest.skip("nothing can be mounted here")
-            mounted.append(folder)
-        return folder
+        def make(name):
+            folder = tmp_path / name
+            if request.param == "mounts":
+                mounts.enter_context(mounted(folder))
+            else:
+                folder.mkdir()
+            return folder
 
-    if request.param == "mounts":
-        needs_root()
-    yield make
-    for folder in mounted:
-        subprocess.run(["umount", folder], check=True)
+        yield make
 
 
 @pytest.fixture
@@ -102,7 +97,7 @@ def test_a_copy_with_a_copied_folder_of_jobs_gets_a_word_of_its_own(site, place)
 
     word = open_data_dir(copy).instance.word
     assert word != open_data_dir(data).instance.word
-    assert owner_of(own) == roots.Owner(word, place_of(own))
+    assert owner_of(own) == roots.Owner(word, Place.of(own))
     open_opus(config).close()
     shutil.rmtree(site.folder / "cluster")  # or it could be the original's
     assert new_instance(site) == 0, "what is at home may begin anew"
@@ -159,14 +154,21 @@ def test_of_another_host_or_boot_the_inode_alone_can_tell(site, place):
         (jobs / file).unlink()
     assert new_instance(site) == 0
     assert (jobs / MARK).exists()
-    assert owner_of(jobs).place == place_of(jobs)
+    assert owner_of(jobs).place == Place.of(jobs)
 
 
-def test_a_start_writes_anew_where_the_root_is(site, place):
+@pytest.mark.parametrize("changes", [{"boot": "before"}, {"path": None}, {"boot": None}])
+def test_a_start_writes_anew_where_the_root_is(site, place, changes):
+    """Also where it was written by a release that knew less of places."""
     data, jobs = began(site, place)
     owner = owner_of(jobs)
-    told = replace(owner, place=replace(owner.place, boot="before"))
-    (jobs / OWNER).write_text(json.dumps(asdict(told)))
+    told = asdict(owner)
+    told["place"].update(changes)
+    told["place"] = {key: value for key, value in told["place"].items() if value is not None}
+    (jobs / OWNER).write_text(json.dumps(told))
+    at(site, copied(data, place("copy")), jobs)
+    with pytest.raises(ConfigError, match="is that of the original"):
+        new_instance(site)
 
     open_opus(at(site, data, jobs)).close()
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
 import time
 from dataclasses import replace
 
 import pytest
 
 from core.helpers.cluster import SmallManager
+from core.helpers.mounts import mounted
 from core.helpers.site import Site, a_site
 from opus_core.backends import HealthState
 from opus_core.datadir import INSTANCE_STREAM, open_data_dir
@@ -53,6 +56,37 @@ def test_a_copy_of_an_installation_is_not_supervised(site: Site, tmp_path) -> No
     site.data_dir = open_data_dir(tmp_path / "copy")
     with pytest.raises(ConfigError, match=r"was copied or moved here; run `opus init --adopt`"):
         site.supervisor()
+
+
+def before_a_reboot(folder):
+    """What a supervisor has left in `instance` before this host was started anew."""
+    file = folder / "instance"
+    document = json.loads(file.read_text())
+    document["places"][0].update(boot="before", device=7)
+    file.write_text(json.dumps(document))
+    return open_data_dir(folder)
+
+
+def test_after_a_reboot_a_supervisor_starts_and_writes_down_where_it_is(
+    site: Site, tmp_path
+) -> None:
+    opened = site.data_dir
+    site.data_dir = before_a_reboot(tmp_path / "data")
+    site.supervisor()
+    site.until_released(site.job(), Phase.COMPLETED)
+    assert open_data_dir(tmp_path / "data") == opened
+
+
+def test_where_that_cannot_be_written_it_starts_all_the_same(site: Site, tmp_path, caplog) -> None:
+    disk = tmp_path / "disk"
+    with mounted(disk):
+        shutil.copytree(tmp_path / "data", disk, dirs_exist_ok=True)
+        open_data_dir(disk).adopt()
+        site.data_dir = before_a_reboot(disk)
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        site.supervisor()
+        assert f"where {disk} lies cannot be written down anew (Read-only" in caplog.text
+        site.until_released(site.job(), Phase.COMPLETED)
 
 
 def test_a_storage_of_another_installation_is_not_supervised(site: Site) -> None:

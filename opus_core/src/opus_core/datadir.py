@@ -1,8 +1,8 @@
 """What a data folder holds for itself: the site's secret, and its word of identity.
 
 `secret` signs the tokens wrappers report with. `instance` holds a random word that is part of
-every tag under which jobs are submitted, and the places (host, device, inode) where it is at
-home: a copy of the folder elsewhere must not act for the original's jobs.
+every tag under which jobs are submitted, and the places where it is at home: a copy of the folder
+elsewhere must not act for the original's jobs.
 """
 
 from __future__ import annotations
@@ -14,28 +14,19 @@ import hmac
 import json
 import os
 import secrets
-import socket
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from opus_core import disk
 from opus_core.errors import ConfigError, OpusError, StorageFull
+from opus_core.place import Place
 
 _SHORTEST: Final = 16  # [byte] of a secret
 _LARGEST: Final = 2**20  # [byte] of a file
 
 INSTANCE_STREAM: Final = "instance"
 """The stream of the storage that holds the same word, under the key of the same name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a data folder lies."""
-
-    host: str
-    device: int
-    inode: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +47,20 @@ class DataDir:
 
     def here(self) -> Place:
         """This folder as it lies now."""
-        status = self.path.stat()
-        return Place(socket.gethostname(), status.st_dev, status.st_ino)
+        return Place.of(self.path)
 
     def at_home(self) -> bool:
         """The folder lies where its word was made or has been adopted."""
-        return self.here() in self.instance.places
+        return any(map(self.here().is_surely, self.instance.places))
+
+    def settle(self) -> DataDir:
+        """Write down anew where it is at home, by what counts in this boot; safe twice. A folder
+        that is not at home stays as it is. Raises `OSError`."""
+        here = self.here()
+        places = tuple(here if here.is_surely(one) else one for one in self.instance.places)
+        if places == self.instance.places:
+            return self
+        return self._with(replace(self.instance, places=places))
 
     def adopt(self) -> DataDir:
         """This is the same installation, moved here: keep the word."""
@@ -89,9 +88,7 @@ def open_data_dir(path: Path) -> DataDir:
         path.mkdir(parents=True, exist_ok=True)
         path = path.resolve()
         _once(path / "secret", secrets.token_hex(32))
-        status = path.stat()
-        here = Place(socket.gethostname(), status.st_dev, status.st_ino)
-        _once(path / "instance", _instance_text(Instance(_word(), (here,))))
+        _once(path / "instance", _instance_text(Instance(_word(), (Place.of(path),))))
     except OSError as error:
         raise _unusable(path, error) from error
     return read_data_dir(path)
@@ -103,10 +100,7 @@ def read_data_dir(path: Path) -> DataDir:
         path = path.resolve()
         secret = _read(path / "secret")
         document = json.loads(_read(path / "instance"))
-        instance = Instance(
-            document["word"],
-            tuple(Place(p["host"], p["device"], p["inode"]) for p in document["places"]),
-        )
+        instance = Instance(document["word"], tuple(map(Place.read, document["places"])))
         return DataDir(path, _key(path / "secret", secret), instance)
     except OSError as error:
         raise _unusable(path, error) from error
@@ -143,8 +137,7 @@ def _word() -> str:
 
 
 def _instance_text(instance: Instance) -> str:
-    places = [{"host": p.host, "device": p.device, "inode": p.inode} for p in instance.places]
-    return json.dumps({"word": instance.word, "places": places}, indent=1) + "\n"
+    return json.dumps(asdict(instance), indent=1) + "\n"
 
 
 def _once(path: Path, text: str) -> str:
@@ -173,10 +166,14 @@ def _replace(path: Path, text: str) -> None:
 def _write(path: Path, text: str) -> None:
     # For the group too: web and supervisor may be two users of one group.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o660)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink()  # half of one, on a disk that is full
+        raise
 
 
 def _unusable(path: Path, error: OSError) -> OpusError:

@@ -10,19 +10,18 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
 import tempfile
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from opus_core import disk, process
+from opus_core import disk
 from opus_core.backends import Storage
 from opus_core.config import Config
 from opus_core.datadir import DataDir
 from opus_core.errors import ConfigError, StorageFull
 from opus_core.folder import MARK, Folders
+from opus_core.place import Place
 
 log = logging.getLogger(__name__)
 
@@ -34,22 +33,6 @@ OWNER: Final = ".opus-instance"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a root lies. Roots of file systems have one inode, so it takes the device, too, which
-    says nothing on another host, nor after this one was started anew."""
-
-    host: str
-    boot: str
-    device: int
-    inode: int
-
-    def may_be(self, other: Place) -> bool:
-        """Whether both are one, or nothing says that they are not."""
-        is_told = (self.host, self.boot) == (other.host, other.boot)
-        return self.inode == other.inode and not (is_told and self.device != other.device)
-
-
-@dataclass(frozen=True, slots=True)
 class Owner:
     """Whose root it is, and where it was when that was written."""
 
@@ -57,21 +40,12 @@ class Owner:
     place: Place
 
 
-def place_of(root: Path) -> Place:
-    """Where it lies now."""
-    status = root.stat()
-    boot = ""
-    with suppress(OSError):
-        boot = process.boot_id()
-    return Place(socket.gethostname(), boot, status.st_dev, status.st_ino)
-
-
 def owner_of(root: Path) -> Owner | None:
     """Whose it is; None if that was never written. Raises `ConfigError` if it cannot be read."""
     file = root / OWNER
     try:
         document = json.loads(file.read_text())
-        return Owner(document["word"], Place(**document["place"]))
+        return Owner(document["word"], Place.read(document["place"]))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -88,7 +62,7 @@ def own(root: Path, data_dir: DataDir) -> None:
     mark, whose file system may not be mounted."""
     if not os.path.exists(root / MARK):
         return
-    owner = Owner(data_dir.instance.word, place_of(root))
+    owner = Owner(data_dir.instance.word, Place.of(root))
     if owner_of(root) != owner:
         with disk.noticing_full(root):
             disk.put(root / OWNER, json.dumps(asdict(owner), indent=1).encode() + b"\n")
@@ -157,7 +131,7 @@ def refuse_the_originals(root: Path, data_dir: DataDir) -> None:
             f" it, for nothing in it says whose it is: start the original once, which writes it"
             f" there; or if this is the copy's own, remove {root / MARK}"
         )
-    if owner is not None and owner.place.may_be(place_of(root)):
+    if owner is not None and owner.place.may_be(Place.of(root)):
         raise ConfigError(
             f"[jobs] folder {root} is that of the original, whose jobs would be removed from it;"
             f" name the copy's own in opus.toml. (If it is the copy's own, on another host or of"

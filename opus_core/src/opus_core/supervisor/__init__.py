@@ -122,6 +122,7 @@ class Supervisor:
         """Begin; raises `ConfigError` if the data folder is a copy of another installation's."""
         desk = self._desk
         check_instance(desk.data_dir, desk.storage)
+        _settle(desk.data_dir)
         if f"manager {desk.manager.name}" in desk.storage.health():  # see _leave
             sentence = f"the {desk.manager.name} manager is configured again"
             desk.say(f"manager {desk.manager.name}", HealthState.OK, sentence, jobs.now())
@@ -309,6 +310,18 @@ def check_instance(data_dir: DataDir, storage: Storage) -> None:
             " other, or run `opus init --new-instance` if this is to be a copy"
         )
     check_home(data_dir)
+
+
+def _settle(data_dir: DataDir) -> None:
+    """A disk that is full stops no supervisor."""
+    try:
+        data_dir.settle()
+    except OSError as error:
+        log.warning(
+            "where %s lies cannot be written down anew (%s); what was written there before counts",
+            data_dir.path,
+            error.strerror,
+        )
 
 
 def check_home(data_dir: DataDir) -> None:
