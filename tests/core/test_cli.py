@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import argparse
 import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,24 @@ def test_a_command_loads_none_of_the_others():
     loaded = done.stdout.splitlines()[-1].split()
     assert "opus_core.commands.run" in loaded
     assert not {"opus_core.app", "opus_core.commands.serve", "opus_core.checks"} & {*loaded}
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """The parser, and those of all commands below it."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for one in action.choices.values():
+                yield from parsers(one)
+
+
+def test_every_command_and_argument_says_what_it_is():
+    unsaid = []
+    for parser in parsers(cli.build_parser()):
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                told = {choice.dest for choice in action._choices_actions if choice.help}
+                unsaid += [f"{parser.prog} {name}" for name in action.choices.keys() - told]
+            elif not action.help:
+                unsaid.append(f"{parser.prog} {'/'.join(action.option_strings) or action.dest}")
+    assert unsaid == []

@@ -34,14 +34,14 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verb.add_argument("--publish", action="store_true", help="at once, without a draft")
 
     verb = verbs.add_parser("publish", help="make a draft what new jobs are made from")
-    verb.add_argument("name", metavar="NAME")
+    verb.add_argument("name", metavar="NAME", help="of the draft, or one that was withdrawn")
     verb.add_argument("--author", help="whose draft; by default yours, or the only one")
 
     verb = verbs.add_parser("withdraw", help="take no new jobs of a name; publish undoes it")
-    verb.add_argument("name", metavar="NAME")
+    verb.add_argument("name", metavar="NAME", help="one that is published")
 
     verb = verbs.add_parser("access", help="show or say who may run a description")
-    verb.add_argument("name", metavar="NAME")
+    verb.add_argument("name", metavar="NAME", help="one that is or was published")
     verb.add_argument(
         "--allow",
         action="append",

@@ -21,7 +21,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     verb = verbs.add_parser("add", help="make a token, and print it")
-    verb.add_argument("user", metavar="USER")
+    verb.add_argument("user", metavar="USER", help="whose it is")
     verb.add_argument("--name", default="", metavar="TEXT", help="what it is for")
     verb.add_argument(
         "--scope",
@@ -33,7 +33,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verb.add_argument("--days", type=int, metavar="N", help="until it expires; by default never")
 
     verb = verbs.add_parser("list", help="the tokens of a user, without what is secret of them")
-    verb.add_argument("user", metavar="USER")
+    verb.add_argument("user", metavar="USER", help="whose they are")
     verb.add_argument("--json", action="store_true", help="write JSON, for a script to read")
 
     verb = verbs.add_parser("revoke", help="let a token count no more")

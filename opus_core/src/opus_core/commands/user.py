@@ -51,7 +51,7 @@ def _named(
     verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str
 ) -> argparse.ArgumentParser:
     verb = verbs.add_parser(name, help=about)
-    verb.add_argument("name", metavar="NAME")
+    verb.add_argument("name", metavar="NAME", help="of the account")
     return verb
 
 
@@ -63,8 +63,8 @@ def _details(verb: argparse.ArgumentParser) -> None:
         metavar="ROLE",
         help="admin, publisher, or one that descriptions name; several times for several",
     )
-    verb.add_argument("--full-name", metavar="TEXT")
-    verb.add_argument("--email", metavar="TEXT")
+    verb.add_argument("--full-name", metavar="TEXT", help="shown beside the name; '' for none")
+    verb.add_argument("--email", metavar="TEXT", help="where e-mail about jobs goes; '' for none")
 
 
 def run(args: argparse.Namespace) -> int:
