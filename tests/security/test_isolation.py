@@ -53,8 +53,11 @@ def web():
         )
         tables = {"manager": manager, "supervisor": "embedded = false\nlease_seconds = 3"}
         site.configure(**tables)
-        root = Site(site.folder, port=site.port)
+        # What root does stands where nobody but root may write.
+        root = Site(site.folder.parent / "root", port=site.port)
         root.configure(**tables)
+        text = root.config.read_text()
+        root.config.write_text(text.replace('"data"', f'"{site.folder / "data"}"'))
         site.opus("jdl", "list")  # makes the data folder
         (site.folder / "data").chmod(0o2771)
         serving = site.serve()

@@ -32,22 +32,29 @@ FAILED: Final = Code(
 
 
 def owner(installation: Installation) -> pwd.struct_passwd | None:
-    """In whose place root has to look; None: nobody's, what is to be done may be done as who asks.
+    """In whose place root has to look; None: nobody's, so that it may be done as who asks."""
+    found = anothers(installation)
+    return None if found is None else found[1]
+
+
+def anothers(installation: Installation) -> tuple[Path, pwd.struct_passwd] | None:
+    """What of an installation is not root's, and whose it is, where root asks; None: all is root's.
 
     Whoever may change the configuration comes first, and else who owns the data folder. But for
-    `run_as` the supervisor is root, and does all of it as root at any time: then root looks.
+    `run_as` the supervisor is root, and does all of it as root at any time: then root may.
     """
     config = installation.config
     if not is_root() or config is None:
         return None
     if config.path is not None:
         for path in _ways(config.path):
-            found = _other(path)
-            if found is not None:
-                return found
+            user = _other(path)
+            if user is not None:
+                return path, user
         if _is_roots_alone(config.path) and _runs_jobs_as_another(installation, config):
             return None
-    return _other(config.data_dir)
+    user = _other(config.data_dir)
+    return None if user is None else (config.data_dir, user)
 
 
 def in_place_of(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from opus_core.app import client_of, form_limits
 from opus_core.client import make_client
+from opus_core.commands.configuration import configuration
 from opus_core.commands.serve import stopped_by_signal
-from opus_core.config import load
 from opus_core.errors import ConfigError
 from opus_core.logs import set_up
 from opus_core.serving import Web
@@ -40,7 +40,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    config = load(args.config)
+    config = configuration(args.config)
     own = config.client
     try:
         settings = replace(

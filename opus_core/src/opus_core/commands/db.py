@@ -17,7 +17,8 @@ from typing import Final
 from opus_core import disk
 from opus_core.app import opened_storage
 from opus_core.backends import SUPERVISOR, JobQuery, Storage
-from opus_core.config import Config, Selection, load
+from opus_core.commands.configuration import configuration
+from opus_core.config import Config, Selection
 from opus_core.errors import BadRequest, ConfigError
 from opus_core.job import Phase
 from opus_core.render import xml
@@ -66,8 +67,8 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def run_copy(args: argparse.Namespace) -> int:
     """Copy, and compare what is there afterwards."""
     with (
-        opened_storage(load(args.source)) as source,
-        opened_storage(load(args.target)) as target,
+        opened_storage(configuration(args.source)) as source,
+        opened_storage(configuration(args.target)) as target,
     ):
         _check_idle(source)
         before = fingerprint(source)
@@ -90,7 +91,7 @@ def run_copy(args: argparse.Namespace) -> int:
 
 def run_backup(args: argparse.Namespace) -> int:
     """Copy into a new file, which is there whole or not at all."""
-    config, file = load(args.config), args.file.absolute()
+    config, file = configuration(args.config), args.file.absolute()
     if file.exists():
         raise BadRequest(f"{file} is there already; name another file")
     try:
@@ -111,7 +112,7 @@ def run_backup(args: argparse.Namespace) -> int:
 
 def run_restore(args: argparse.Namespace) -> int:
     """Copy into the storage that is configured, and compare what is there afterwards."""
-    config, file = load(args.config), args.file.absolute()
+    config, file = configuration(args.config), args.file.absolute()
     if not _is_a_backup(file):
         raise BadRequest(f"{file} is no file that `opus db backup` has made; name one")
     with tempfile.TemporaryDirectory(prefix="opus-restore-") as folder:

@@ -20,6 +20,7 @@ from opus_core.app import (
 )
 from opus_core.auth.people import People, checked_name
 from opus_core.backends import SUPERVISOR, Storage, Task
+from opus_core.commands.configuration import configuration
 from opus_core.commands.ground import Ground
 from opus_core.commands.user import console, link
 from opus_core.config import Config, load
@@ -115,7 +116,7 @@ def _add_admin(people: People, name: str) -> None:
 
 
 def _claim(args: argparse.Namespace) -> int:
-    config = load(args.folder / "opus.toml" if args.folder else args.config)
+    config = configuration(args.folder / "opus.toml" if args.folder else args.config)
     if not (config.data_dir / "instance").exists():
         raise BadRequest(
             f"{config.data_dir} is no data folder of OPUS; name the folder of its opus.toml"

@@ -75,9 +75,9 @@ def run(args: argparse.Namespace) -> int:
     """Do what the verb says; answers the exit code."""
     # Deferred: everything the server is made of hangs on this module.
     from opus_core.app import installed_formats, open_catalogue
-    from opus_core.config import load
+    from opus_core.commands.configuration import configuration
 
-    config = load(args.config)
+    config = configuration(args.config)
     if args.verb == "convert":  # which needs no site
         with tempfile.TemporaryDirectory() as folder:
             return act(args, installed_formats(config, Path(folder)))

@@ -10,9 +10,9 @@ from itertools import islice
 
 from opus_core.app import open_opus, opened_storage
 from opus_core.backends import JobQuery, Storage, User
+from opus_core.commands.configuration import configuration
 from opus_core.commands.terminal import columns, shown
 from opus_core.commands.user import console
-from opus_core.config import load
 from opus_core.errors import BadRequest, UnknownJob
 from opus_core.job import ANYONE, Job, JobSummary, Phase
 from opus_core.render import json as documents
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what the verb says."""
     if args.verb == "abort":
         return _abort(args)
-    config = load(args.config)
+    config = configuration(args.config)
     with opened_storage(config) as storage:
         if args.verb == "list":
             _list(storage, args)
@@ -134,7 +134,7 @@ def _beginning_with(storage: Storage, said: str) -> Iterator[str]:
 
 
 def _abort(args: argparse.Namespace) -> int:
-    config = load(args.config)
+    config = configuration(args.config)
     opus = open_opus(config, supervises=False)
     me = User(name=console(), roles=frozenset({"admin"}))
     try:

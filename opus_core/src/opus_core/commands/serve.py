@@ -11,7 +11,7 @@ from types import FrameType
 import opus_core
 from opus_core.allocation import give_back
 from opus_core.app import Opus, examples, open_opus
-from opus_core.config import load
+from opus_core.commands.configuration import configuration
 from opus_core.facts import about
 from opus_core.logs import set_up
 from opus_core.serving import Server
@@ -28,7 +28,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; jobs go on running then."""
-    config = load(args.config)
+    config = configuration(args.config)
     give_back()
     set_up(config)
     stop = stopped_by_signal()

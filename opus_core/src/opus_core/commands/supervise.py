@@ -7,8 +7,8 @@ import logging
 
 import opus_core
 from opus_core.app import open_opus
+from opus_core.commands.configuration import configuration
 from opus_core.commands.serve import stopped_by_signal
-from opus_core.config import load
 from opus_core.facts import about
 from opus_core.logs import set_up
 
@@ -25,7 +25,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Supervise until SIGTERM or SIGINT; jobs go on running then."""
-    config = load(args.config)
+    config = configuration(args.config)
     set_up(config)
     stop = stopped_by_signal()
     opus = open_opus(config)

@@ -79,9 +79,9 @@ def opened(args: argparse.Namespace) -> Iterator[tuple[Config, People]]:
     """The accounts of the installation that a command is about."""
     # Deferred: everything the server is made of hangs on this module.
     from opus_core.app import opened_people
-    from opus_core.config import load
+    from opus_core.commands.configuration import configuration
 
-    config = load(args.config)
+    config = configuration(args.config)
     with opened_people(config) as people:
         yield config, people
 
