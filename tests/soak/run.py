@@ -28,6 +28,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from servers import eventually
 from services import postgresql
 from soak import databases, gauges
 from soak.book import Book
@@ -111,7 +112,8 @@ def _idleness(site: Soaked, pid: int, verdict: Verdict) -> None:
     fields = {"ledgers": str(site.folder / "ledgers"), "seconds": "600"}
     for _ in range(106):
         site.create(JOB, fields)
-    time.sleep(5)
+    submitted = "SELECT count(*) AS jobs FROM jobs WHERE work = 'LIVE'"
+    eventually(lambda: site.database.rows(submitted)[0]["jobs"] >= 106, _SETTLES)
     begin, used = time.monotonic(), gauges.cpu(pid)
     time.sleep(10)
     share = (gauges.cpu(pid) - used) / (time.monotonic() - begin)
