@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import fcntl
 import pwd
 import random
 import socket
@@ -49,12 +49,19 @@ def listening(port: int) -> bool:
 
 def make_login(name: str) -> Path:
     """Make an unprivileged login, unless there is one; answers its home folder."""
+    with open("/etc/passwd") as lock:
+        # Of two that are made at once the second takes the name, and the first has the home.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _make_login(name)
+
+
+def _make_login(name: str) -> Path:
     try:
         pwd.getpwnam(name)
     except KeyError:
         command = ["useradd", "--create-home", "--shell", "/bin/bash", "--password", "*", name]
         made = subprocess.run(command, capture_output=True, text=True)
-        if made.returncode not in (0, 9):  # 9: somebody else was faster
+        if made.returncode:
             raise OSError(f"cannot make the user {name}: {made.stderr}") from None
     entry = pwd.getpwnam(name)
     shadow = subprocess.run(["getent", "shadow", name], capture_output=True, text=True, check=True)
@@ -62,7 +69,8 @@ def make_login(name: str) -> Path:
         # Locked, and sshd lets nobody in to a locked login; `*` is a password that nobody has.
         subprocess.run(["usermod", "--password", "*", name], check=True)
     home = Path(entry.pw_dir)
-    if not home.is_dir():
-        home.mkdir(parents=True)
-        os.chown(home, entry.pw_uid, entry.pw_gid)
+    home.mkdir(parents=True, exist_ok=True)
+    if home.stat().st_uid != entry.pw_uid:
+        owner = f"{entry.pw_uid}:{entry.pw_gid}"
+        subprocess.run(["chown", "--recursive", "--no-dereference", owner, home], check=True)
     return home
