@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 
@@ -12,7 +14,6 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
 
 from opus_core.errors import ConfigError, Unavailable
 from opus_core.testing.samples import a_job
@@ -22,28 +23,55 @@ from opus_storage_sqlite.engine import a_transaction
 from opus_storage_sqlite.tables import metadata
 
 
-def _indexes(connection):
-    return dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index'"))
-
-
-def test_the_migrated_schema_is_that_of_the_tables(storage, path):
+@pytest.fixture
+def migrated(make, path):
+    """A database that the migrations have made."""
+    path.touch()
     with a_transaction(path, 5.0) as connection:
+        schema.migrate(connection)
+    return path
+
+
+def objects(path):
+    """Every table and index, and the parts of its definition in the order of the alphabet: where a
+    key stands among the constraints says nothing."""
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
+        return {
+            row[:3]: sorted(line.strip(" \t,") for line in (row[3] or "").splitlines())
+            for row in found
+        }
+
+
+def test_the_migrated_schema_is_that_of_the_tables(migrated):
+    with a_transaction(migrated, 5.0) as connection:
         context = MigrationContext.configure(
             connection, opts={"version_table": schema.VERSION_TABLE, "compare_type": True}
         )
         assert compare_metadata(context, metadata) == []
 
 
-def test_the_migrated_indexes_are_those_of_the_tables_to_the_word(storage, path):
-    engine = create_engine("sqlite://")
-    with engine.begin() as fresh, closing(sqlite3.connect(path)) as migrated:
-        metadata.create_all(fresh)
-        of_alembic = {name for name in _indexes(migrated) if schema.VERSION_TABLE in name}
-        migrated_indexes = _indexes(migrated)
-        for name in of_alembic:
-            del migrated_indexes[name]
-        assert migrated_indexes == _indexes(fresh.connection.driver_connection)
-    engine.dispose()
+def test_what_is_created_at_once_is_what_the_migrations_lead_to(migrated, tmp_path):
+    created = tmp_path / "created.sqlite"
+    schema.upgrade(created, 5.0)
+    assert objects(created) == objects(migrated)
+    assert len(objects(created)) > 30
+    for path in (created, migrated):
+        with closing(sqlite3.connect(path)) as connection:
+            noted = connection.execute(f"SELECT version_num FROM {schema.VERSION_TABLE}")
+            assert noted.fetchall() == [(schema.VERSION,)]
+
+
+def test_a_database_with_nothing_in_it_needs_no_alembic(tmp_path):
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from opus_storage_sqlite import schema\n"
+        "schema.upgrade(Path(sys.argv[1]), 5.0)\n"
+        "print('alembic' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", program, tmp_path / "new.sqlite"]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "False\n"
 
 
 def test_the_numbers_of_journal_and_streams_are_never_used_again(storage, path):
@@ -58,33 +86,41 @@ def test_there_is_one_newest_schema_and_it_is_the_one_the_code_names():
         assert ScriptDirectory.from_config(config).get_heads() == [schema.VERSION]
 
 
-def test_every_migration_can_be_taken_back(storage, path):
-    with a_transaction(path, 5.0) as connection, schema._alembic() as config:
+def test_every_migration_can_be_taken_back(make, migrated):
+    with a_transaction(migrated, 5.0) as connection, schema._alembic() as config:
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
-    with closing(sqlite3.connect(path)) as connection:
+    with closing(sqlite3.connect(migrated)) as connection:
         tables = {
             name
             for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         }
     assert tables == {schema.VERSION_TABLE, "sqlite_sequence"}
+    storage = make()
     storage.prepare()
     assert storage.add(a_job()).version == 1
+    storage.close()
 
 
-def test_a_migration_that_fails_leaves_nothing(make, path, monkeypatch):
-    def fail(config, revision):
-        config.attributes["connection"].exec_driver_sql("CREATE TABLE half (x)")
+@pytest.mark.parametrize("begun", [False, True], ids=["create", "migrate"])
+def test_a_preparation_that_fails_leaves_nothing(make, path, monkeypatch, begun):
+    if begun:  # an older release has been here
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"CREATE TABLE {schema.VERSION_TABLE} (version_num VARCHAR(32))")
+
+    def fail(connection, *more):
+        connection.exec_driver_sql("CREATE TABLE half (x)")
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as patched:
-        patched.setattr(command, "upgrade", fail)
+        patched.setattr(schema, "migrate" if begun else "create", fail)
         with pytest.raises(RuntimeError, match="power cut"):
             make().prepare()
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (begun,)
     storage = make()
     storage.prepare()
+    assert storage.add(a_job()).version == 1
     storage.close()
 
 

@@ -1,7 +1,8 @@
 """Bring the schema up to date, once, whoever else tries at the same time.
 
-The migrations are alembic's and lie in this package; there is no alembic.ini. The version that a
-database has stands in its table `opus_storage_version`.
+The migrations are alembic's and lie in this package; there is no alembic.ini. A database with
+nothing in it gets at once what they would lead to, for which alembic, which takes half a second to
+load, is not needed. The version that a database has stands in its table `opus_storage_version`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert
 
 from opus_core.errors import ConfigError, Unavailable
 from opus_storage_sqlite.engine import a_transaction, open_file
 from opus_storage_sqlite.faults import errors_in_our_words
+from opus_storage_sqlite.tables import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -28,6 +30,13 @@ VERSION: Final = "0001"
 """The newest schema that this code knows, and the only one it works with."""
 
 VERSION_TABLE: Final = "opus_storage_version"
+# As alembic makes it.
+_version_table: Final = Table(
+    VERSION_TABLE,
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
+)
 
 
 def upgrade(path: Path, busy_timeout: float) -> None:
@@ -43,11 +52,27 @@ def upgrade(path: Path, busy_timeout: float) -> None:
         if version == VERSION:
             return
         with a_transaction(path, busy_timeout) as connection:
-            migrate(connection)
+            prepare(connection)
+
+
+def prepare(connection: Connection) -> None:
+    """Create the schema or bring it up to date, in the transaction of this connection, of any
+    database."""
+    if connection.dialect.has_table(connection, VERSION_TABLE):
+        migrate(connection)
+    else:
+        create(connection)
+
+
+def create(connection: Connection) -> None:
+    """What all migrations lead to, where there is nothing yet."""
+    metadata.create_all(connection, checkfirst=False)
+    _version_table.create(connection)
+    connection.execute(insert(_version_table).values(version_num=VERSION))
 
 
 def migrate(connection: Connection) -> None:
-    """Bring the schema up to date, in the transaction of this connection, of any database."""
+    """Run the migrations that this database has not seen."""
     with _alembic() as config:
         from alembic import command
 
@@ -114,7 +139,7 @@ def versions() -> set[str]:
 
 @contextmanager
 def _alembic() -> Iterator[Config]:
-    # Imported where it is used: half a second that a start with nothing to migrate need not wait.
+    # Imported where it is used: a start with nothing to migrate need not wait for it.
     from alembic.config import Config
 
     with as_file(files("opus_storage_sqlite") / "migrations") as folder:

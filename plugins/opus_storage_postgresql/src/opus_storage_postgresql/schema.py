@@ -28,7 +28,7 @@ def upgrade(database: PostgreSQLDatabase) -> None:
         alone(connection, "prepare")
         if version_of(connection, database) == VERSION:
             return
-        schema.migrate(connection)
+        schema.prepare(connection)
 
 
 def unprepared(database: PostgreSQLDatabase) -> str:
