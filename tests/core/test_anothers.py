@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
+import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,3 +98,18 @@ def test_who_owns_it_may_and_so_may_root_where_it_is_roots(site, user):
         os.chown(path, user.pw_uid, user.pw_gid)
     assert cli.main(words) == 2
     assert [*answers(user, lambda: [cli.main(words)])] == [0]
+
+
+def test_a_user_without_a_name_is_told_by_number_and_that_works(site, capfd):
+    needs_root()
+    number = 2_000_123_456
+    words = ["--config", str(site.folder / "opus.toml"), "jdl", "list"]
+    assert cli.main(words) == 0
+    for path in site.folder.parent.rglob("*"):
+        os.chown(path, number, number)
+    assert cli.main(words) == 2
+    way_out = capfd.readouterr().err.rpartition(f"type this as {number}: ")[2]
+    assert way_out.endswith("opus ...\n")
+    again = way_out.replace("opus ...", f"{sys.executable} -c 'import os; print(os.getresuid())'")
+    done = subprocess.run(shlex.split(again), capture_output=True, text=True)
+    assert done.stdout == f"({number}, {number}, {number})\n"

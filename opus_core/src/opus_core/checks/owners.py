@@ -57,11 +57,19 @@ def anothers(installation: Installation) -> tuple[Path, pwd.struct_passwd] | Non
     return None if user is None else (config.data_dir, user)
 
 
+def typed_as(user: pwd.struct_passwd, command: str) -> str:
+    """What root types to have a command run by that user, who may have no name here."""
+    if user.pw_name == str(user.pw_uid):
+        ids = f"--reuid {user.pw_uid} --regid {user.pw_gid} --clear-groups"
+        return f"setpriv {ids} {command}"
+    return f"runuser -u {user.pw_name} -- {command}"
+
+
 def in_place_of(
     user: pwd.struct_passwd, look: Callable[[], Iterator[Finding]]
 ) -> Iterator[Finding]:
     """What is found by a child that has become the user."""
-    way_out = f"check as {user.pw_name}: runuser -u {user.pw_name} -- opus check"
+    way_out = f"check as {user.pw_name}: {typed_as(user, 'opus check')}"
     try:
         for found in answers(user, lambda: map(asdict, look())):
             yield Finding(**{**found, "state": State(found["state"])})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from opus_core.checks.installation import Installation, is_root
-from opus_core.checks.owners import anothers
+from opus_core.checks.owners import anothers, typed_as
 from opus_core.config import Config, load
 from opus_core.errors import BadRequest
 from opus_core.plugins import Registry
@@ -31,6 +31,6 @@ def configuration(named: Path | None) -> Config:
         name = user.pw_name
         raise BadRequest(
             f"{path} belongs to {name}: root would run what {name} may have written there, and make"
-            f" files that {name} cannot write; type this as {name}: runuser -u {name} -- opus ..."
+            f" files that {name} cannot write; type this as {name}: {typed_as(user, 'opus ...')}"
         )
     return config
