@@ -127,7 +127,13 @@ def write(kind: str, folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.soak if kind in ("storage", "jdl") else ())
+        for kind in CLASSES
+    ],
+)
 def test_its_tests_are_green_when_its_methods_are_written(kind, folder):
     write(kind, folder)
     failed, passed = verdict(folder)

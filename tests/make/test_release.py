@@ -97,6 +97,7 @@ def test_a_release_is_a_wheel_and_an_sdist_of_every_distribution_and_was_tried(r
     assert done.stdout.count(": OK\n") == len(found) - 1
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(INSTALLING)
 def test_another_checkout_of_the_same_commit_gives_the_same_bytes(released, another, release):
     done = release(another, "--only-build", umask=0o077, TZ="Pacific/Auckland")
@@ -378,7 +379,7 @@ def serving(folder):
         process.communicate(timeout=60)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(INSTALLING)
 def test_a_site_is_upgraded_and_a_part_is_removed(released, raised, tmp_path):
     (tmp_path / "dist").symlink_to(released[0] / "dist")

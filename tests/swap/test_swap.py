@@ -29,9 +29,14 @@ MANAGERS = {
 JDLS = {"wadl": 'use = "wadl"', "votable": 'use = "votable"'}
 MATRIX = list(itertools.product(STORAGES, MANAGERS, JDLS))
 
-# All journeys with two that have every back end between them; with the others those in which one
-# back end meets another.
+# All journeys with two that have every back end between them. Those in which one back end meets
+# another with three more, after which each has met each of the others, and in a soak with all.
 WHOLE = [("sqlite", "local", "wadl"), ("postgresql", "slurm", "votable")]
+CROSSED = [
+    ("sqlite", "local", "votable"),
+    ("sqlite", "slurm", "wadl"),
+    ("postgresql", "local", "wadl"),
+]
 EVERYWHERE = (
     Journeys.test_an_upload_and_parameters_become_results_byte_for_byte,
     Journeys.test_a_script_that_fails_ends_in_error_with_its_exit_code,
@@ -44,8 +49,15 @@ EVERYWHERE = (
 def pytest_generate_tests(metafunc):
     if "combination" in metafunc.fixturenames:
         everywhere = metafunc.function in EVERYWHERE
-        found = MATRIX if everywhere else WHOLE
-        metafunc.parametrize("combination", found, ids=map("-".join, found), scope="class")
+        found = [
+            pytest.param(
+                one,
+                id="-".join(one),
+                marks=() if one in (*WHOLE, *CROSSED) else pytest.mark.soak,
+            )
+            for one in (MATRIX if everywhere else WHOLE)
+        ]
+        metafunc.parametrize("combination", found, scope="class")
 
 
 @pytest.fixture(scope="session")

@@ -159,7 +159,7 @@ def test_the_disk_of_the_job_folders_while_a_file_comes_in(disk, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("min_free", [0, 4 * MIB])
+@pytest.mark.parametrize("min_free", [0, pytest.param(4 * MIB, marks=pytest.mark.soak)])
 def test_the_disk_of_the_job_folders_when_a_job_is_to_be_submitted(disk, tmp_path, min_free):
     jobs = f'folder = "{disk.path / "jobs"}"\nmin_free = {min_free}'
     with served(tmp_path / "site", jobs=jobs) as one:
@@ -184,7 +184,7 @@ def test_the_disk_of_the_job_folders_when_results_are_to_be_noted(disk, tmp_path
         assert one.get(f"{job}/results/output").text == "enough"
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_script_that_finds_no_room_fails_by_its_own_code_and_the_next_one_runs(disk, tmp_path):
     with served(tmp_path / "site", jobs=f'folder = "{disk.path / "jobs"}"\nmin_free = 0') as one:
         job = one.create("starved", {"ledger": "-", "text": "x" * 20_000})

@@ -242,6 +242,7 @@ def test_those_who_ask_for_the_largest_document_at_once_are_bounded(one, largest
         assert all(body.rstrip().endswith(b"</html>") for body in good)
 
 
+@pytest.mark.soak
 def test_those_who_create_such_jobs_at_once_are_bounded_and_none_is_lost(one):
     sent = form(*[("many", "\U0001f52d".encode() + value[4:]) for value in MANY])
     before = set(one.jobs("long"))
@@ -269,6 +270,7 @@ def test_those_who_read_nothing_of_the_largest_document_are_bounded(one, largest
     eventually(lambda: used.disk() == 0)
 
 
+@pytest.mark.soak
 def test_those_who_read_nothing_of_a_long_text_take_nothing(one, long):
     with Used(one) as used, reading_nothing(one, f"{long}/parameters/text", 200):
         assert eventually(lambda: answered(one) < 5)
@@ -276,6 +278,7 @@ def test_those_who_read_nothing_of_a_long_text_take_nothing(one, long):
     assert used.memory < 60
 
 
+@pytest.mark.soak
 def test_more_of_them_than_there_is_room_for_have_to_go_and_others_are_served(one, largest):
     with Used(one) as used, contextlib.ExitStack() as opened:
         for _ in range(4):
