@@ -44,7 +44,7 @@ soak: .venv/stamp .venv-test/stamp ## hours of load and killing; SOAK="--seconds
 	.venv/bin/python tests/soak/run.py $(SOAK) || failed=1; \
 	.venv/bin/python tests/soak/slurm.py || failed=1; \
 	.venv-test/bin/tox run -e slurm -- -m slow tests/slurm || failed=1; \
-	OPUS_SOAK=1 .venv-test/bin/tox run -e api,security,system,swap,authors,make || failed=1; \
+	OPUS_SOAK=1 .venv-test/bin/tox run -e core,api,security,system,swap,authors,make || failed=1; \
 	exit $$failed
 
 # Anew each time: it takes seconds, and nothing of pages that have gone is left.

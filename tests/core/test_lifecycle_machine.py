@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import settings
@@ -281,5 +282,9 @@ class Life(RuleBasedStateMachine):
         assert self.job.phase is Phase.ARCHIVED or self.job.doomed
 
 
-Life.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+Life.TestCase.settings = settings(
+    max_examples=300 if os.environ.get("OPUS_SOAK") else 100,
+    stateful_step_count=40,
+    deadline=None,
+)
 test_life = Life.TestCase

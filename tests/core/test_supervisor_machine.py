@@ -3,6 +3,7 @@ order and killed at any moment: a script runs once at most, and the journal tell
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -238,7 +239,7 @@ class Installation(RuleBasedStateMachine):
 
 
 Installation.TestCase.settings = settings(
-    max_examples=300,
+    max_examples=300 if os.environ.get("OPUS_SOAK") else 100,
     stateful_step_count=16,
     deadline=None,
     derandomize=True,  # the same lives on every machine
