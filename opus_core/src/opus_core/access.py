@@ -94,7 +94,8 @@ class AccessLists:
     def _print(self, name: str) -> _Print | None:
         """What tells the file from all others that have had its name; None without one."""
         try:
-            file = os.lstat(self._folder / name / _FILE)
+            # For every new job: a Path would take longer than the look.
+            file = os.lstat(f"{self._folder}/{name}/{_FILE}")
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -344,7 +344,7 @@ class Catalogue:
 
     def _state(self, name: str) -> State | None:
         """Read again only if `published` is another file than before: each is written once."""
-        print_ = _print_of(self._folder / name / "published")
+        print_ = _print_of(f"{self._folder}/{name}/published")
         known = self._states.get(name)
         if known is not None and known[0] == print_:
             return known[1]
@@ -389,7 +389,7 @@ def _leave_out(name: str, error: OpusError) -> None:
     log.error("left out of the list: %s", error.sentence, extra=about(definition=name))
 
 
-def _print_of(path: Path) -> _Print | None:
+def _print_of(path: str) -> _Print | None:
     """What tells a file from all others that have had its name; None if it cannot be looked at."""
     try:
         file = os.lstat(path)

@@ -170,11 +170,14 @@ class _Reader:
         self._fields = 0
 
     def add_query(self, environ: Mapping[str, Any]) -> None:
+        query = str(environ.get("QUERY_STRING") or "")
+        if not query:
+            return
         try:
-            query = str(environ.get("QUERY_STRING") or "").encode("latin-1")  # PEP 3333
+            text = query.encode("latin-1")  # PEP 3333
         except UnicodeEncodeError as error:
             raise BadRequest("the query string is not percent-encoded") from error
-        self.add_urlencoded([query])
+        self.add_urlencoded([text])
 
     def add_urlencoded(self, chunks: Iterable[bytes]) -> None:
         longest = min(_LONGEST_NAMES, self._limits.max_text)

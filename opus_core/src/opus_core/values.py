@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -104,6 +104,7 @@ def split_host(text: str) -> tuple[str, int | None] | None:
     return match["name"] or match["ipv6"], int(match["port"]) if match["port"] else None
 
 
+@lru_cache(maxsize=1024)  # each request asks it of its host and of its client
 def is_loopback(host: str) -> bool:
     """Whether a host, without a port, can only be this machine, whatever a name service says."""
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 
@@ -31,6 +32,7 @@ _TYPES: Final = {
 # Java's HttpURLConnection sends these with wildcards of q=.2, without anybody having asked for
 # HTML: astronomy's Java tools would be given pages.
 _JAVA: Final = frozenset({"text/html", "image/gif", "image/jpeg"})
+_LONGEST: Final = 2000  # characters of a header that are read
 _QUALITY: Final = re.compile(r"[01]?(?:\.[0-9]{0,3})?")
 
 
@@ -40,8 +42,13 @@ def choose(accept: str, offered: Sequence[Format], wish: str = "") -> Format:
     `wish` is the client's RESPONSEFORMAT (DALI 1.1 section 3.4.3), which comes before its Accept
     header; a format that is not offered is no wish.
     """
+    return _choose(accept[:_LONGEST], tuple(offered), wish[:_LONGEST].lower())
+
+
+@lru_cache(maxsize=256)  # clients are of few kinds
+def _choose(accept: str, offered: tuple[Format, ...], wish: str) -> Format:
     for candidate in offered:
-        if wish.lower() in (candidate.value, *_TYPES[candidate]):
+        if wish in (candidate.value, *_TYPES[candidate]):
             return candidate
     ranges = _parse(accept)
     if {kind for kind in ranges if "*" not in kind} == _JAVA:
@@ -71,7 +78,7 @@ def _rank(ranges: dict[str, float], candidate: Format) -> tuple[float, int]:
 def _parse(accept: str) -> dict[str, float]:
     """Media ranges and their qualities; no header means that everything is welcome."""
     ranges: dict[str, float] = {}
-    for item in accept.lower()[:2000].split(","):
+    for item in accept.lower().split(","):
         kind, *options = (part.strip() for part in item.split(";"))
         if not kind:
             continue

@@ -37,6 +37,7 @@ class Asked:
 
     parts: Parts
     environ: Mapping[str, Any]
+    root: str  # this server's address, as `root` tells it
     caller: Caller
     pairs: Pairs  # of the query string
     turn: Turn  # taken by a request that needs much memory
@@ -49,7 +50,7 @@ class Asked:
     @property
     def urls(self) -> Urls:
         """Absolute addresses, for documents and Location."""
-        return Urls(root(self.parts, self.environ))
+        return Urls(self.root)
 
     @property
     def ways(self) -> Urls:
@@ -60,7 +61,7 @@ class Asked:
     @property
     def links(self) -> Urls:
         """The same without scheme and host, for links within pages."""
-        return Urls(urlsplit(self.urls.root).path)
+        return Urls(urlsplit(self.root).path)
 
     def format(self, *offered: Format) -> Format:
         """What the client wants of what is offered."""
@@ -119,7 +120,8 @@ def ask(parts: Parts, environ: Mapping[str, Any], turn: Turn) -> Asked:
     """Look at a request. Raises `NotAuthenticated`, `NotAllowed` and `BadRequest`."""
     if parts.private:
         check_called(environ)
-    host = urlsplit(root(parts, environ)).netloc
+    here = root(parts, environ)
+    host = urlsplit(here).netloc
     caller = parts.door.caller(
         environ,
         private=is_private(environ),
@@ -127,19 +129,19 @@ def ask(parts: Parts, environ: Mapping[str, Any], turn: Turn) -> Asked:
     )
     if caller.user.name is not None:
         add(user=caller.user.name, address=None)
-    check_meant(parts, environ, caller)
+    check_meant(parts, environ, caller, host)
     return Asked(
         parts=parts,
         environ=environ,
+        root=here,
         caller=caller,
         pairs=read_query(environ, parts.limits),
         turn=turn,
     )
 
 
-def check_meant(parts: Parts, environ: Mapping[str, Any], caller: Caller) -> None:
-    """Refuse what a foreign page made somebody's browser ask for: `NotAllowed`."""
-    host = urlsplit(root(parts, environ)).netloc
+def check_meant(parts: Parts, environ: Mapping[str, Any], caller: Caller, host: str) -> None:
+    """Refuse what a foreign page made somebody's browser ask of this host: `NotAllowed`."""
     people = parts.people
     if caller.session is None or people is None:
         check_origin(environ, host, parts.origins, anonymous=caller.user.anonymous)

@@ -5,6 +5,8 @@ It is an ordinary job: it is in the list, and a client that hangs up leaves it r
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import bottle
 
 from opus_core import job as jobs
@@ -27,7 +29,8 @@ class JobFailed(OpusError):
 def get_sync(asked: Asked, name: str) -> bottle.HTTPResponse:
     """The values are in the query. HEAD only tells whether a job would be taken."""
     # Other GETs change nothing, so that pages of other sites may have a browser ask for them.
-    check_meant(asked.parts, {**asked.environ, "REQUEST_METHOD": "POST"}, asked.caller)
+    host = urlsplit(asked.root).netloc
+    check_meant(asked.parts, {**asked.environ, "REQUEST_METHOD": "POST"}, asked.caller, host)
     if asked.environ["REQUEST_METHOD"] == "HEAD":
         admitted(asked, name)
         return reply("", TEXT)
