@@ -25,11 +25,13 @@ def site(tmp_path_factory) -> Iterator[Site]:
 @pytest.fixture
 def root(site, chromium) -> Iterator[Tab]:
     with opened(chromium) as tab:
-        tab.open(site.opus("user", "link", "root").stdout.split()[-1])
-        tab.accessible()
-        tab.page.get_by_role("button", name="Sign in").click()
-        tab.page.get_by_text("Signed in as").wait_for()
-        yield tab
+        yield tab.sign_in(site, "root")
+
+
+def test_the_page_of_a_link_to_sign_in_by(site, tab):
+    tab.open(site.opus("user", "link", "root").stdout.split()[-1])
+    assert tab.page.locator("h1").count() == 1
+    tab.accessible()
 
 
 @pytest.mark.parametrize(

@@ -274,9 +274,10 @@ TURN = """
 """
 
 
-def test_all_pages_of_ten_thousand_jobs_both_ways_while_jobs_come_and_go(tmp_path, tab):
+@pytest.mark.parametrize("number", [2_000, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_all_pages_of_many_jobs_both_ways_while_jobs_come_and_go(tmp_path, tab, number):
     with say_site(tmp_path / "many", free_port()) as site:
-        ids = stocked(site, "say", 10_000)
+        ids = stocked(site, "say", number)
         site.serve()
         tab.open(f"{site.url}/rest/say?LIMIT=250")
         stay = set(ids[::2])  # the others may go
