@@ -124,6 +124,12 @@ def test_every_page_leads_to_it(one):
     assert "/api" in {link.get("href") for link in page.iterfind(".//a")}
 
 
+def test_the_page_shows_names_as_names(one):
+    text = one.get("/api", headers={"Accept": "text/html"}).text
+    assert "`" not in text
+    assert "<code>RESPONSEFORMAT</code>" in text
+
+
 def _resolved(content):
     if "$ref" not in content:
         return content
