@@ -80,6 +80,7 @@ class _Parent:
     def _end(self) -> None:
         _pipe(self._process.stdin).close()
         self._process.wait()
+        _pipe(self._process.stdout).close()
 
 
 @cache

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from servers import Site
+from servers import Site, eventually
 from services import postgresql
 from soak.databases import Database, Lite, Postgres
 from soak.job import JOB, SCRIPT, WADL
@@ -18,6 +20,20 @@ class Soaked(Site):
     """A site whose database can be read beside it."""
 
     database: Database = field(kw_only=True)
+
+    def wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
+        """Until it answers. That something listens is not enough: until a job that the killed
+        server was about to start has become its script, it holds the server's socket."""
+
+        def answers() -> bool:
+            super(Soaked, self).wait_until_up(process)
+            try:
+                self.get("/healthz", timeout=5)
+            except (OSError, http.client.HTTPException):
+                return False
+            return True
+
+        eventually(answers, 60)
 
 
 def make_site(

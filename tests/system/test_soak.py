@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -315,6 +316,28 @@ def test_what_a_process_gains_is_found(how):
     grown = {fault.split()[1] for fault in found.faults if fault.startswith("grown: ")}
     assert grown == ({"memory", "descriptors"} if how == "leaks" else set())
     assert len(found.notes) == 3
+
+
+def test_a_server_is_up_when_it_answers_and_not_when_something_holds_its_port(tmp_path):
+    site = make_site(tmp_path / "site", embedded=True)
+    waited = threading.Event()
+    with subprocess.Popen(["sleep", "60"]) as process, closing(socket.socket()) as held:
+        try:
+            held.bind(("127.0.0.1", site.port))
+            held.listen()
+            waiting = threading.Thread(
+                target=lambda: (site.wait_until_up(process), waited.set()), daemon=True
+            )
+            waiting.start()
+            connection, _ = held.accept()  # it has seen that something listens
+            connection.close()
+            assert not waited.wait(0.5)
+            held.close()
+            site.serve()
+            assert waited.wait(30)
+        finally:
+            process.kill()
+            site.stop()
 
 
 def test_a_trend_is_that_of_the_last_two_thirds():
