@@ -20,7 +20,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import traceback
 from collections.abc import Sequence
@@ -42,14 +41,19 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """What `subprocess.run` says of `opus WORDS`, its output captured as text."""
     asked = {
-        "words": [str(word) for word in words],
+        "words": list(words),
         "cwd": str(cwd or Path.cwd()),
         "environ": dict(os.environ),
         "input": input,
         "timeout": timeout,
     }
-    answer = _parent(tuple(prefix), os.getpid()).ask(asked)
-    command = [*prefix, "opus", *asked["words"]]
+    idle = _idle(tuple(prefix), os.getpid())
+    parent = idle.pop() if idle else None  # others may be waiting for commands of other threads
+    if parent is None or parent.ended:
+        parent = _Parent(prefix)
+    answer = parent.ask(asked)
+    idle.append(parent)
+    command = [*prefix, "opus", *words]
     out, err = str(answer["stdout"]), str(answer["stderr"])
     if answer["code"] is None:
         raise subprocess.TimeoutExpired(command, timeout, out, err)
@@ -59,8 +63,7 @@ def run(
 class _Parent:
     """The process that is forked, as whoever the prefix makes it."""
 
-    def __init__(self, prefix: tuple[str, ...]) -> None:
-        self._turn = threading.Lock()
+    def __init__(self, prefix: Sequence[str]) -> None:
         self._process = subprocess.Popen(
             [*prefix, sys.executable, __file__],
             stdin=subprocess.PIPE,
@@ -69,10 +72,13 @@ class _Parent:
         )
         atexit.register(self._end)
 
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
     def ask(self, asked: dict[str, Any]) -> dict[str, Any]:
-        with self._turn:
-            print(json.dumps(asked), file=_pipe(self._process.stdin), flush=True)
-            line = _pipe(self._process.stdout).readline()
+        print(json.dumps(asked), file=_pipe(self._process.stdin), flush=True)
+        line = _pipe(self._process.stdout).readline()
         assert line, f"the process that is forked for {asked['words']} has ended"
         answer: dict[str, Any] = json.loads(line)
         return answer
@@ -84,9 +90,9 @@ class _Parent:
 
 
 @cache
-def _parent(prefix: tuple[str, ...], pid: int) -> _Parent:
-    """One for each prefix; of another process than ours its pipes would be no good to us."""
-    return _Parent(prefix)
+def _idle(prefix: tuple[str, ...], pid: int) -> list[_Parent]:
+    """Those with nothing to do; the pipes of another process than ours would be no good to us."""
+    return []
 
 
 def _pipe(pipe: IO[str] | None) -> IO[str]:
