@@ -46,7 +46,8 @@ _SHARES = {"embedded": 0.4, "apart": 0.4, "calm": 0.2}
 _PARTS = (*_SHARES, "trivial")
 _STORAGES = ("sqlite", "postgresql")
 _GROWTH = {"memory": 6.0, "descriptors": 4.0, "threads": 4.0}  # [MiB], and how many
-_IDLE = 0.05  # of one processor: a slow one needs 0.024 on SQLite, 0.032 on PostgreSQL
+_IDLE = 0.03  # of one processor
+_CALMS = 10.0  # [s] in which questions about what has just begun get rarer
 _EVERY = 60.0  # [s] within which somebody has to have been killed
 
 
@@ -114,19 +115,14 @@ def _idleness(site: Soaked, pid: int, verdict: Verdict) -> None:
         site.create(JOB, fields)
     submitted = "SELECT count(*) AS jobs FROM jobs WHERE work = 'LIVE'"
     eventually(lambda: site.database.rows(submitted)[0]["jobs"] >= 106, _SETTLES)
-    # The least of three: it may still have been about what was asked of it before.
-    share = min(_share(pid, seconds=10) for _ in range(3))
+    time.sleep(_CALMS)
+    begin, used = time.monotonic(), gauges.cpu(pid)
+    time.sleep(10)
+    share = (gauges.cpu(pid) - used) / (time.monotonic() - begin)
     finished = len(site.jobs(JOB)) - 106
     verdict.notes.append(f"idle with 100 queued, {finished} finished jobs: {share:.1%} of a core")
     if share > _IDLE:
         verdict.faults.append(f"grown: an idle server used {share:.1%} of a core")
-
-
-def _share(pid: int, *, seconds: float) -> float:
-    """Of a core, that a process uses in the time to come."""
-    begin, used = time.monotonic(), gauges.cpu(pid)
-    time.sleep(seconds)
-    return (gauges.cpu(pid) - used) / (time.monotonic() - begin)
 
 
 def run(
