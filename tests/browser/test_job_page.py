@@ -20,6 +20,8 @@ from browser.sites import say_site
 from browser.tab import Tab
 from servers import Site, eventually, free_port
 
+pytestmark = pytest.mark.takes(110)
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "periodogram"
 COMPLETED = "COMPLETED"
 READ = """
@@ -75,6 +77,13 @@ def output(tab: Tab, name: str) -> str:
 # -- journeys
 
 
+def gone(tab: Tab) -> None:
+    """From now on its page may ask for what a job has printed, and whether there is more to come,
+    and be told that there is no such job."""
+    tab.check()
+    tab.expected = ["/stdout", "/stderr", "/phase"]
+
+
 def test_from_the_first_page_to_a_result_and_once_more_and_away(site, tab):
     tab.open(f"{site.url}/")
     clicks = ["New job: periodogram", "Run"]
@@ -89,6 +98,7 @@ def test_from_the_first_page_to_a_result_and_once_more_and_away(site, tab):
     until(tab, COMPLETED)
     first, second = site.jobs("periodogram")
     assert first != second
+    gone(tab)
     tab.page.get_by_role("button", name="Delete…").click()
     tab.page.get_by_role("button", name="Delete it").click()
     tab.page.wait_for_url(re.compile("/rest/periodogram$"))
@@ -118,6 +128,7 @@ def test_all_of_it_can_be_done_by_keyboard_alone(site, tab):
     assert tab.focus() == "Keep it"
     keys.press("Escape")
     assert site.get(f"{job}/phase").status == 200
+    gone(tab)
     keys.press("Enter")
     keys.press("Shift+Tab")
     keys.press("Enter")
@@ -198,6 +209,19 @@ def test_a_job_that_is_gone_says_so(site, tab):
     tab.page.get_by_text("Live", exact=True).wait_for()
     site.request("DELETE", job)
     tab.page.get_by_text("This job has been deleted.").wait_for()
+
+
+def test_nobody_asks_any_longer_what_a_job_prints_that_is_gone(site, tab):
+    job = site.create("say", {"lines": "400"})
+    tab.open(job)
+    tab.until(lambda: "line 3" in output(tab, "stdout"))
+    gone(tab)
+    site.request("DELETE", job)
+    tab.page.get_by_text("This job has been deleted.").wait_for()
+    asked = []
+    tab.page.on("request", lambda request: asked.append(request.url))
+    tab.page.wait_for_timeout(2000)  # more than is between two readings of what it prints
+    assert [one for one in asked if one.startswith(job)] == []
 
 
 # -- what can be changed

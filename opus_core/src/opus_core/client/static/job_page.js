@@ -37,10 +37,10 @@ export class JobPage {
   #now = false; // somebody wants it to be read at once
   #wake = null; // ends a pause
   #held = null; // AbortController of what is being asked
-  #gone = false;
   #unread = false; // the last reading has failed
   #logs = new Map(); // views by the names of the outputs
   #followed = new Set(); // names of outputs
+  #gone = new AbortController(); // aborted when there is no such job any longer
   #given = ""; // parameters as they are shown
   #editing = false; // one of them
 
@@ -107,7 +107,7 @@ export class JobPage {
   }
 
   #mayChange() {
-    return !document.hidden && !this.#gone && !FINAL.includes(this.#job?.phase);
+    return !document.hidden && !this.#gone.signal.aborted && !FINAL.includes(this.#job?.phase);
   }
 
   async #readOnce(options) {
@@ -136,7 +136,7 @@ export class JobPage {
   }
 
   #lose() {
-    this.#gone = true;
+    this.#gone.abort();
     fill(this.#root, { gone: true, runs: false, aborts: false });
   }
 
@@ -316,14 +316,16 @@ export class JobPage {
     const element = this.#one(`[data-output="${name}"]`);
     fill(element, { href: this.#at(name) });
     const follow = !FINAL.includes(this.#job.phase);
+    const { signal } = this.#gone;
     const every = async () => {
       await new Promise((resolve) => setTimeout(resolve, LOGS));
       if (document.hidden) await once(document, "visibilitychange");
     };
     try {
-      const pieces = this.#client.log(this.#id, name, { follow, every });
+      const pieces = this.#client.log(this.#id, name, { follow, every, signal });
       for await (const text of pieces) this.#logs.get(name).add(text);
     } catch (error) {
+      if (signal.aborted) return;
       if (error.status !== 404) fill(element, { unread: error.message }); // it has written none
     }
   }
@@ -407,6 +409,7 @@ export class JobPage {
     if (button?.value !== "delete") return;
     try {
       await this.#client.delete(this.#id);
+      this.#gone.abort();
       location.assign(this.#root.dataset.after);
     } catch (error) {
       this.#fault(error);
