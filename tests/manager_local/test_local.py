@@ -17,9 +17,9 @@ import pytest
 
 from local_jobs import Make, Prepare, alive, begun, number_in, status, wait_end, wait_for, wrapper
 from opus_core import links
-from opus_core.backends import Cause, Kind, Ref
+from opus_core.backends import Cause, Kind, Ref, Task
 from opus_core.errors import ConfigError, SubmitDeferred, SubmitRejected
-from opus_manager_local import LocalOptions
+from opus_manager_local import LocalManager, LocalOptions
 from opus_manager_local.launcher import spawn
 from opus_manager_local.processes import Process
 from opus_manager_local.records import Record
@@ -161,14 +161,20 @@ def test_a_limit_that_cannot_be_set_is_a_mistake_of_the_admin(
         make(**wrong).check()
 
 
+def one_after_the_other(manager: LocalManager, prepare: Prepare, script: str) -> tuple[Task, Task]:
+    """A job that goes on until a line comes through its `gate`, and one that is in the queue."""
+    first, second = prepare("read <../gate"), prepare(script)
+    os.mkfifo(first.folder / "gate")
+    manager.start(first)
+    manager.start(second)
+    return first, second
+
+
 def test_a_job_whose_folder_is_taken_away_while_it_waits_has_ended(
     make: Make, prepare: Prepare
 ) -> None:
     manager = make(max_jobs=1)
-    first, second = prepare("read <../gate"), prepare("true")
-    os.mkfifo(first.folder / "gate")
-    manager.start(first)
-    manager.start(second)
+    first, second = one_after_the_other(manager, prepare, "true")
     second.folder.rename(second.folder.with_name("elsewhere"))
     assert status(manager, second).cause is Cause.LAUNCH
     wait_for(lambda: begun(first))
@@ -177,20 +183,37 @@ def test_a_job_whose_folder_is_taken_away_while_it_waits_has_ended(
     assert not (second.folder.with_name("elsewhere") / "claim").is_symlink()
 
 
+def test_a_job_whose_folder_was_away_when_its_turn_came_runs_when_it_is_back(
+    make: Make, prepare: Prepare
+) -> None:
+    """As that of a file system which is mounted later than the server starts."""
+    manager = make(max_jobs=1)
+    first, second = one_after_the_other(manager, prepare, "true")
+    wait_for(lambda: begun(first))
+    away = second.folder.with_name("elsewhere")
+    second.folder.rename(away)
+    (first.folder / "gate").write_text("\n")
+    assert wait_end(manager, first).cause is Cause.OK
+    for _ in range(2):  # there is room for it, and it is looked for
+        assert status(manager, second).cause is Cause.LAUNCH
+    away.rename(second.folder)
+    assert wait_end(manager, second).cause is Cause.OK
+
+
 def test_what_waits_in_an_installation_that_is_moved_runs_where_it_is_now(
     make: Make, prepare: Prepare, tmp_path: Path
 ) -> None:
     manager = make(max_jobs=1)
-    first, second = prepare("read <../gate"), prepare("pwd")
-    os.mkfifo(first.folder / "gate")
-    manager.start(first)
-    manager.start(second)
+    first, second = one_after_the_other(manager, prepare, "pwd")
     wait_for(lambda: begun(first))
+    other = make(max_jobs=1)  # another process's, which has seen where it was
+    assert status(other, second).kind is Kind.QUEUED
     moved = replace(second, folder=tmp_path / "elsewhere" / second.folder.name)
     moved.folder.parent.mkdir()
     second.folder.rename(moved.folder)
     manager.moved([moved, replace(first, ref=Ref(tag="opus-t-unknown"))])
     assert status(manager, second).kind is Kind.QUEUED
+    assert status(other, second).kind is Kind.QUEUED
     (first.folder / "gate").write_text("\n")
     assert wait_end(manager, second).cause is Cause.OK
     assert (moved.folder / "stdout").read_text() == f"{moved.folder}/work\n"

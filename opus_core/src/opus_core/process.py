@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+from functools import cache
 from pathlib import Path
 
 
+@cache
 def boot_id() -> str:
-    """The kernel's name for this boot."""
+    """The kernel's name for this boot, which no process outlives."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from opus_core import disk
 from opus_core.backends import Kind, Manager, Ref, Status, Task
@@ -37,6 +37,15 @@ _AGAIN: Final = 1.0  # [s] between KILLs of what does not die
 _KILL_TIME: Final = 10.0  # [s]
 
 
+class _Queue(NamedTuple):
+    """How things stand at one moment."""
+
+    active: int  # how many run
+    waiting: list[int]  # the numbers of those that do not, first in first
+    untouched: set[int]  # of these, for which nothing was launched so far
+    views: dict[int, View]  # of the others that were looked at
+
+
 class LocalManager(Manager):
     """Runs jobs as processes of the user that the supervisor runs as, or of another one."""
 
@@ -52,7 +61,8 @@ class LocalManager(Manager):
         self._options = options
         self._records = Records(options.folder)
         self._watcher = Watcher(self._launch_waiting)
-        # Numbers whose process has ended: that never changes, and need not be looked at again.
+        # Numbers of what has ended, with a folder that says so: that never changes, and need not be
+        # looked at again. A folder that is not there may be one that is not mounted.
         self._over: set[int] = set()
         # Roots of jobs' folders to which the user they run as has found the way.
         self._reached: set[Path] = set()
@@ -113,18 +123,19 @@ class LocalManager(Manager):
         """Look at the folder and the processes of each, and launch what waits for nothing."""
         try:
             numbers = self._records.numbers()
-            active, waiting = self._survey(numbers)
-            if waiting and active < self._max_jobs:
+            queue = self._survey(numbers)
+            if queue.waiting and queue.active < self._max_jobs:
                 self._launch_waiting()
-            places = {number: place for place, number in enumerate(waiting, start=1)}
+            places = {number: place for place, number in enumerate(queue.waiting, start=1)}
             found: dict[Ref, Status] = {}
             for ref in refs:
-                view = self._look(ref, numbers)
+                view = self._look(ref, numbers, queue)
                 if view is None:
                     found[ref] = Status(kind=Kind.GONE, native_state=Kind.GONE.value)
                     continue
                 place = places.get(view.record.number, 1)
-                found[ref] = self._status(view, f"place {place} of {max(len(waiting), place)}")
+                of = max(len(places), place)
+                found[ref] = self._status(view, f"place {place} of {of}")
             return found
         except OSError as error:
             raise self._unavailable(error) from error
@@ -217,32 +228,34 @@ class LocalManager(Manager):
 
     # --- the queue ---
 
-    def _survey(self, numbers: Mapping[str, int]) -> tuple[int, list[int]]:
-        """How many run, and the numbers of those that wait, first in first."""
+    def _survey(self, numbers: Mapping[str, int]) -> _Queue:
         launched = self._records.launched()
         aborted = self._records.aborted()
         self._over &= set(numbers.values())
         active = 0
         waiting: list[int] = []
+        untouched: set[int] = set()
+        views: dict[int, View] = {}
         for tag, number in numbers.items():
             if number in self._over:
                 continue
             if number not in launched:
                 if number not in aborted:
                     waiting.append(number)
+                    untouched.add(number)
                 continue
             record = self._records.read(number, tag)
             if record is None:
                 continue
-            view = look(self._records, record)
+            view = views[number] = look(self._records, record)
             if view.wrapper is not None:
                 active += 1
                 self._watcher.watch(view.wrapper)
             elif view.waiting:
                 waiting.append(number)
-            else:
+            elif view.over:
                 self._over.add(number)
-        return active, waiting
+        return _Queue(active, waiting, untouched, views)
 
     def _launch_waiting(self) -> None:
         """Launch the first in the queue while there is room; only one process does so at once.
@@ -253,8 +266,9 @@ class LocalManager(Manager):
             with self._records.lock():
                 numbers = self._records.numbers()
                 tags = {number: tag for tag, number in numbers.items()}
-                active, waiting = self._survey(numbers)
-                for number in waiting:
+                queue = self._survey(numbers)
+                active = queue.active
+                for number in queue.waiting:
                     if active >= self._max_jobs:
                         break
                     record = self._records.read(number, tags[number])
@@ -274,7 +288,8 @@ class LocalManager(Manager):
             # Launched by somebody who was killed before that could be written down.
             process = view.wrapper
         else:
-            self._over.add(number)
+            if view.over:
+                self._over.add(number)
             return False
         self._records.note_launch(number, Launch(process=process, tries=tries))
         self._watcher.watch(process)
@@ -288,12 +303,20 @@ class LocalManager(Manager):
 
     # --- one submission ---
 
-    def _look(self, ref: Ref, numbers: Mapping[str, int]) -> View | None:
+    def _look(
+        self, ref: Ref, numbers: Mapping[str, int], queue: _Queue | None = None
+    ) -> View | None:
+        """`queue`: as it was found a moment ago."""
         number = numbers.get(ref.tag)
         if number is None or ref.native_id not in (None, str(number)):
             return None
+        if queue is not None and number in queue.views:
+            return queue.views[number]
         record = self._records.read(number, ref.tag)
-        return look(self._records, record) if record else None
+        if record is None:
+            return None
+        untouched = queue is not None and number in queue.untouched
+        return look(self._records, record, untouched=untouched)
 
     def _status(self, view: View, place: str) -> Status:
         """What `view` says; but while processes of an ended job live, it is not over."""

@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from opus_core.process import boot_id
+
+_PIECE: Final = 2**14  # [byte]
 
 
 class Stat(NamedTuple):
@@ -32,7 +33,7 @@ class Stat(NamedTuple):
 def read_stat(pid: int) -> Stat | None:
     """None if there is no such process."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        text = _read(f"/proc/{pid}/stat").decode(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The command's name, in parentheses, may hold anything: what follows the last one counts.
@@ -170,6 +171,18 @@ def _pids() -> list[int]:
 
 def _environment(pid: int) -> list[bytes]:
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return _read(f"/proc/{pid}/environ").split(b"\0")
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return []  # gone, or another user's and so no job of ours
+
+
+def _read(path: str) -> bytes:
+    """A file of the kernel's, which says 0 of its length; without what a buffer costs."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        pieces = []
+        while piece := os.read(handle, _PIECE):
+            pieces.append(piece)
+        return b"".join(pieces)
+    finally:
+        os.close(handle)

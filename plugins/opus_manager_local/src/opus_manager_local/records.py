@@ -23,11 +23,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote, unquote
 
 from opus_core import disk
 from opus_core.job import now
 from opus_manager_local.processes import Process
+
+_SPARE: Final = 100  # records kept in memory that are not there any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ class Records:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.log = folder / "log"
+        # What was read, by the file's name: all are asked about at every poll, and seldom change.
+        self._kept: dict[str, tuple[disk.Fingerprint, Record]] = {}
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -73,20 +78,32 @@ class Records:
 
     def numbers(self) -> dict[str, int]:
         """The number of each tag, lowest first."""
-        return {unquote(tag): int(number) for number, tag in self._names() if tag}
+        found = {unquote(tag): int(number) for number, tag in self._names() if tag}
+        if len(self._kept) > 2 * len(found) + _SPARE:  # others have removed many
+            self._kept = {}
+        return found
 
     def read(self, number: int, tag: str) -> Record | None:
         """The record; None if it is not there any more."""
+        name = _name(number, tag)
+        path = f"{self.folder}/records/{name}"
         try:
-            data = json.loads((self.folder / "records" / _name(number, tag)).read_bytes())
+            found = disk.fingerprint(os.stat(path))
+            kept = self._kept.get(name)
+            if kept is not None and kept[0] == found:
+                return kept[1]
+            data = json.loads(Path(path).read_bytes())
         except FileNotFoundError:
+            self._kept.pop(name, None)
             return None
-        return Record(
+        record = Record(
             number=number,
             tag=tag,
             folder=Path(data["folder"]),
             submitted=datetime.fromisoformat(data["submitted"]),
         )
+        self._kept[name] = found, record
+        return record
 
     def add(self, tag: str, folder: Path) -> Record:
         """The record of that tag, which is made if there is none. Called under the lock.
@@ -116,6 +133,7 @@ class Records:
             self._link(kind, record.number).unlink(missing_ok=True)
         names = self._names()
         path = self.folder / "records" / _name(record.number, record.tag)
+        self._kept.pop(path.name, None)
         with suppress(FileNotFoundError):
             if names and int(names[-1][0]) == record.number:
                 os.rename(path, path.with_name(_name(record.number, "")))

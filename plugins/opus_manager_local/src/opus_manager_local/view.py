@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from opus_core import links
 from opus_core.backends import Cause, Kind, Status
@@ -45,6 +46,11 @@ class View:
             and self.there
             and (self.launch is None or self.launch.tries < TRIES)
         )
+
+    @property
+    def over(self) -> bool:
+        """Nothing of it runs or will; what has its folder away may, once that is mounted."""
+        return self.wrapper is None and not self.waiting and self.there
 
     @property
     def dead(self) -> bool:
@@ -106,9 +112,24 @@ class View:
         return cut(datetime.fromtimestamp(made, UTC))
 
 
-def look(records: Records, record: Record) -> View:
+def look(records: Records, record: Record, *, untouched: bool = False) -> View:
     """Look at everything once more after a wrapper was found dead: it may have ended in between,
-    and then it has left its exit."""
+    and then it has left its exit.
+
+    `untouched`: a moment ago it was neither launched nor aborted. Then, and while nobody has
+    claimed the job, its folder is all that there is to be looked at.
+    """
+    if untouched:
+        found = links.peek(record.folder)
+        if found.claimant is None:
+            return View(
+                record=record,
+                links=found,
+                launch=None,
+                aborted=False,
+                there=_there(record.folder),
+                wrapper=None,
+            )
     aborted = records.aborted_at(record.number) is not None
     view = _look(records, record, aborted=aborted)
     return _look(records, record, aborted=aborted) if view.dead else view
@@ -127,9 +148,17 @@ def _look(records: Records, record: Record, *, aborted: bool) -> View:
         links=found,
         launch=launch,
         aborted=aborted,
-        there=(record.folder / "run").exists(),
+        there=_there(record.folder),
         wrapper=wrapper,
     )
+
+
+def _there(folder: Path) -> bool:
+    try:
+        os.stat(f"{folder}/run")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _cause(end: Exit) -> Cause:
