@@ -13,11 +13,11 @@ from sqlalchemy import (
     delete,
     exists,
     false,
+    insert,
     null,
     select,
     update,
 )
-from sqlalchemy import insert as plain_insert
 
 from opus_core.backends import SUPERVISOR, Limits, Storage
 from opus_core.errors import Conflict, JobExists, UnknownJob
@@ -27,7 +27,7 @@ from opus_storage_sqlite.clock import SECOND, clock, instant, micros
 from opus_storage_sqlite.database import Database
 from opus_storage_sqlite.document import JOB, SUMMARY, columns, dump, job_of, summary_of
 from opus_storage_sqlite.journal import write_changes
-from opus_storage_sqlite.statements import INTEGRITY, Prepared, alone, first, insert
+from opus_storage_sqlite.statements import INTEGRITY, Prepared, alone, first, upsert
 from opus_storage_sqlite.tables import LIVE, jobs, leases, natives, pokes
 
 _ONE: Final = jobs.c.id == bindparam("job_id")
@@ -57,7 +57,7 @@ _STORED: Final = Prepared(
     .where(jobs.c.id == bindparam("job_id"))
     .with_for_update()
 )
-_add = plain_insert(jobs).values(
+_add = insert(jobs).values(
     {column.name: bindparam(column.name) for column in jobs.columns if column.name != "due"}
 )
 _ADD: Final = Prepared(_add)
@@ -69,6 +69,7 @@ _EPOCH: Final = Prepared(
 _INFO: Final = select(jobs.c.job_info).where(_ONE)
 _NOTED: Final = Prepared(_INFO)
 _POKED: Final = Prepared(select(exists().where(pokes.c.job_id == bindparam("job_id"))))
+_POKE: Final = upsert(pokes, since=clock())
 _KEPT: Final = ("id", "created", "idempotency_key", "idempotency_body", "job_info")
 _save = (
     update(jobs)
@@ -191,11 +192,7 @@ class Jobs(Storage):
             held = found.with_for_update(read=True, key_share=True, of=jobs)
             ids = connection.execute(held).scalars().all()
             for one in ids:
-                connection.execute(
-                    insert(pokes)
-                    .values(job_id=one, what=what, since=clock())
-                    .on_conflict_do_nothing()
-                )
+                _POKE.change(connection, {"job_id": one, "what": what})
         return len(ids)
 
     def take_pokes(self, job_id: str) -> frozenset[str]:
@@ -282,6 +279,4 @@ def _recount(connection: Connection, stored: _Stored, job: Job, limits: Limits |
 def _keep_native_ids(connection: Connection, job: Job) -> None:
     ids = dict.fromkeys(job.native_ids)
     if ids:
-        connection.execute(
-            plain_insert(natives), [{"job_id": job.id, "native_id": one} for one in ids]
-        )
+        connection.execute(insert(natives), [{"job_id": job.id, "native_id": one} for one in ids])

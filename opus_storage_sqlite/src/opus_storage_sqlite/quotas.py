@@ -14,20 +14,19 @@ from opus_core.backends import Limits
 from opus_core.errors import AlreadyAdded, LimitReached
 from opus_core.job import Job
 from opus_storage_sqlite.clock import DAY, HOUR, clock
-from opus_storage_sqlite.statements import Prepared, insert
+from opus_storage_sqlite.statements import Prepared, upsert
 from opus_storage_sqlite.tables import idempotency, journal, usage
 
 _SWEEP: Final = 20  # old keys removed at once: more than the one that comes in
 
-_new = insert(usage).values({name: bindparam(name) for name in usage.columns.keys()})
-_COUNT: Final = Prepared(
-    _new.on_conflict_do_update(
-        index_elements=[usage.c.quota_key],
-        set_={
-            "active": usage.c.active + _new.excluded.active,
-            "bytes": usage.c.bytes + _new.excluded.bytes,
-        },
-    ).returning(usage.c.active, usage.c.bytes)
+_COUNT: Final = upsert(
+    usage,
+    usage.c.active,
+    usage.c.bytes,
+    update=lambda new: {
+        "active": usage.c.active + new.active,
+        "bytes": usage.c.bytes + new.bytes,
+    },
 )
 
 _FORGET: Final = Prepared(delete(usage).where(usage.c.quota_key == bindparam("quota_key")))
@@ -43,10 +42,10 @@ _CREATED_THIS_HOUR: Final = select(func.count()).select_from(
     .subquery()
 )
 
-_key = insert(idempotency).values(time=clock())
-_REMEMBER: Final = _key.on_conflict_do_update(
-    index_elements=[idempotency.c.quota_key, idempotency.c.key],
-    set_={word: _key.excluded[word] for word in ("body", "job_id", "time")},
+_REMEMBER: Final = upsert(
+    idempotency,
+    update=lambda new: {word: new[word] for word in ("body", "job_id", "time")},
+    time=clock(),
 )
 _SEEN: Final = select(idempotency.c.job_id, idempotency.c.body).where(
     idempotency.c.quota_key == bindparam("quota_key"),
@@ -122,4 +121,4 @@ def remember_key(connection: Connection, job: Job) -> None:
                 idempotency.c.quota_key == old.quota_key, idempotency.c.key == old.key
             )
         )
-    connection.execute(_REMEMBER, key | {"body": job.idempotency.body, "job_id": job.id})
+    _REMEMBER.change(connection, key | {"body": job.idempotency.body, "job_id": job.id})

@@ -6,27 +6,25 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, select
-from sqlalchemy import insert as plain_insert
+from sqlalchemy import bindparam, delete, insert, select
 
 from opus_core.backends import Health, HealthState, Record, Storage
 from opus_storage_sqlite.clock import clock, instant, micros
 from opus_storage_sqlite.database import Database
 from opus_storage_sqlite.document import dump
-from opus_storage_sqlite.statements import alone, insert
+from opus_storage_sqlite.statements import alone, upsert
 from opus_storage_sqlite.tables import components, records
 
-_APPEND: Final = plain_insert(records).values(time=clock()).returning(records.c.seq)
+_APPEND: Final = insert(records).values(time=clock()).returning(records.c.seq)
 _BEHIND: Final = (
     select(records.c.seq, records.c.key, records.c.time, records.c.data)
     .where(records.c.stream == bindparam("stream"), records.c.seq > bindparam("behind"))
     .order_by(records.c.seq)
     .limit(bindparam("enough"))
 )
-_said = insert(components)
-_SAY: Final = _said.on_conflict_do_update(
-    index_elements=[components.c.component],
-    set_={word: _said.excluded[word] for word in ("state", "sentence", "since", "heartbeat")},
+_SAY: Final = upsert(
+    components,
+    update=lambda new: {word: new[word] for word in ("state", "sentence", "since", "heartbeat")},
 )
 
 
@@ -44,7 +42,7 @@ class Records(Storage):
             "heartbeat": micros(health.heartbeat),
         }
         with self._database.writing() as connection:
-            connection.execute(_SAY, values)
+            _SAY.change(connection, values)
 
     def health(self) -> dict[str, Health]:
         with self._database.reading() as connection:

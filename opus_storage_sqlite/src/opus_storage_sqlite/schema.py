@@ -21,7 +21,7 @@ from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Strin
 from opus_core.errors import ConfigError, Unavailable
 from opus_storage_sqlite.engine import a_transaction, open_file
 from opus_storage_sqlite.faults import errors_in_our_words
-from opus_storage_sqlite.tables import metadata
+from opus_storage_sqlite.tables import metadata, translate
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -66,6 +66,7 @@ def prepare(connection: Connection) -> None:
 
 def create(connection: Connection) -> None:
     """What all migrations lead to, where there is nothing yet."""
+    translate(connection.dialect.name)
     metadata.create_all(connection, checkfirst=False)
     _version_table.create(connection)
     connection.execute(insert(_version_table).values(version_num=VERSION))

@@ -7,18 +7,26 @@ brings a `Database` of its own (`database.py`).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Executable, exc
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import insert  # which SQLite's words are made of as well
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Executable,
+    Table,
+    bindparam,
+    exc,
+)
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-__all__ = ["INTEGRITY", "Prepared", "alone", "announce", "first", "insert", "position"]
+__all__ = ["INTEGRITY", "Prepared", "alone", "announce", "first", "position", "upsert"]
 
 INTEGRITY: Final = (sqlite3.IntegrityError, exc.IntegrityError)
 """What is raised for a row that must not be: by a driver, and by SQLAlchemy in its place."""
@@ -29,8 +37,22 @@ CHANNEL: Final = "opus_journal"
 _Row = tuple[Any, ...]
 
 
-_psycopg: Any = postgresql.psycopg.dialect  # which has no types
-_DIALECTS: Final[Mapping[str, Dialect]] = {"sqlite": sqlite.dialect(), "postgresql": _psycopg()}
+class _Words(NamedTuple):
+    """What a database can say that not all can."""
+
+    dialect: Dialect
+    insert: Any  # with ON CONFLICT
+
+
+@cache
+def _words(name: str) -> _Words:
+    if name == "sqlite":
+        return _Words(sqlite.dialect(), sqlite.insert)
+    # Loading it takes a tenth of a server's start, which those without such a database are spared.
+    from sqlalchemy.dialects import postgresql
+
+    psycopg: Any = postgresql.psycopg.dialect  # which has no types
+    return _Words(psycopg(), postgresql.insert)
 
 
 class _Text:
@@ -50,7 +72,8 @@ class Prepared:
     longer than these.
     """
 
-    def __init__(self, statement: Executable) -> None:
+    def __init__(self, statement: Executable | Callable[[Any], Executable]) -> None:
+        """A function is given the database's own `insert`, and makes a statement with it."""
         self._statement = statement
         self._texts: dict[str, _Text] = {}
 
@@ -65,13 +88,17 @@ class Prepared:
 
     def row(self, connection: Connection, values: Mapping[str, Any]) -> _Row | None:
         """Execute it; the first row of its answer, if there is any."""
-        rows = self._run(connection, values).fetchall()
-        return rows[0] if rows else None
+        found = self.rows(connection, values)
+        return found[0] if found else None
+
+    def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[_Row]:
+        """Execute it; all rows of its answer."""
+        found: list[_Row] = self._run(connection, values).fetchall()
+        return found
 
     def one(self, connection: Connection, values: Mapping[str, Any]) -> _Row:
         """Execute it; the row that it always answers."""
-        row: _Row = self._run(connection, values).fetchall()[0]
-        return row
+        return self.rows(connection, values)[0]
 
     def change(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Execute it; how many rows it changed."""
@@ -88,8 +115,38 @@ class Prepared:
     def _in(self, dialect: str) -> _Text:
         words = self._texts.get(dialect)
         if words is None:
-            words = self._texts[dialect] = _Text(self._statement, _DIALECTS[dialect])
+            found, statement = _words(dialect), self._statement
+            if not isinstance(statement, Executable):
+                statement = statement(found.insert)
+            words = self._texts[dialect] = _Text(statement, found.dialect)
         return words
+
+
+def upsert(
+    table: Table,
+    *returning: ColumnElement[Any],
+    update: Callable[[Any], Mapping[str, Any]] | None = None,
+    **own: ColumnElement[Any],
+) -> Prepared:
+    """A row that is put into a table, or else changes the one that has its key.
+
+    Its columns are given by their names, but for those of which `own` says what stands in them.
+    `update` makes, out of the columns of the new row, those of the one that is there, which stays
+    as it is if nothing is said.
+    """
+
+    def write(insert: Any) -> Executable:  # noqa: ANN401
+        given: dict[str, Any] = {name: bindparam(name) for name in table.columns.keys()}
+        new = insert(table).values(given | own)
+        if update is None:
+            new = new.on_conflict_do_nothing()
+        else:
+            key = list(table.primary_key.columns)
+            new = new.on_conflict_do_update(index_elements=key, set_=update(new.excluded))
+        whole: Executable = new.returning(*returning) if returning else new
+        return whole
+
+    return Prepared(write)
 
 
 def first(row: _Row) -> Any:  # noqa: ANN401

@@ -161,6 +161,14 @@ class LiveWithoutSubmission(Saboteur):
         return (replace(one, ref=replace(one.ref, submitted_at=None)) for one in super().live())
 
 
+@breaks(QueuePromises, "test_live_is_as_the_last_save_left_it")
+class LiveAsItWasFirst(Saboteur):
+    def live(self):
+        listed = list(super().live())
+        kept = vars(self.universe).setdefault("listed", {})
+        return (kept.setdefault((one.id, one.ref), one) for one in listed)
+
+
 @breaks(QueuePromises, "test_only_jobs_whose_work_is_live_are_live")
 class StartingIsLive(Saboteur):
     def live(self):

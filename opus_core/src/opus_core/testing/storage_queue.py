@@ -125,6 +125,18 @@ class QueuePromises(StorageKit):
             for native_id in ("7", "8")
         ]
 
+    def test_live_is_as_the_last_save_left_it(self, storage: Storage) -> None:
+        job = storage.add(a_running_job(native_ids=("7",)))
+        before = list(storage.live())
+        assert [(live.phase, live.ref.native_id) for live in before] == [(Phase.EXECUTING, "7")]
+        storage.save(replace(job, phase=Phase.SUSPENDED, native_ids=("7", "8")), expected=1)
+        assert {(live.phase, live.ref.native_id, live.version) for live in storage.live()} == {
+            (Phase.SUSPENDED, "7", 2),
+            (Phase.SUSPENDED, "8", 2),
+        }
+        storage.save(replace(job, work=Work.ENDED), expected=2)
+        assert list(storage.live()) == []
+
     def test_only_jobs_whose_work_is_live_are_live(self, storage: Storage) -> None:
         jobs = {work: storage.add(a_running_job(work=work)) for work in Work}
         assert [live.id for live in storage.live()] == [jobs[Work.LIVE].id]
