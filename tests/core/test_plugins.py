@@ -5,12 +5,13 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from opus_core import backends, hookimpl, hookspecs
+from opus_core import backends, hookimpl, hookspecs, plugins
 from opus_core.backends import RequestView, User
 from opus_core.config import Config, Plugins, Selection
 from opus_core.errors import ConfigError, NotAuthenticated, PluginError
@@ -444,9 +445,12 @@ def test_every_observer_can_be_told_by_its_name():
     assert heard == [("all", CHANGE), ("mail", CHANGE), ("nothing", None)]
 
 
-def test_two_of_one_name_are_told_each_for_itself(site):
-    install(site, "opus-one", LISTENING, entry="moon")
-    install(site, "opus-two", LISTENING, entry="moon")
+@pytest.mark.parametrize("way", [1, -1])
+def test_two_of_one_name_are_told_each_for_itself_whichever_is_found_first(site, monkeypatch, way):
+    for distribution in ("opus-one", "opus-two"):
+        install(site, distribution, LISTENING, entry="moon")
+    listed = sorted(entry_points(group="opus"), key=lambda point: point.dist.name)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: listed[::way])
     found = Registry()
     found.discover()
 

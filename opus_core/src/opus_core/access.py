@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from opus_core import disk
 from opus_core.backends import User
 from opus_core.below import Below
 from opus_core.definition import DEFINITION_NAME
@@ -22,8 +23,6 @@ ANYONE: Final = "anyone"
 
 _FILE: Final = "access"
 _ENTRY: Final = re.compile(r"anyone|(?:role|user) [^\s](?:[^\n\r]{0,198}[^\s])?")
-
-_Print = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class AccessLists:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._kept: dict[str, tuple[_Print, Access]] = {}
+        self._kept: dict[str, tuple[disk.Fingerprint, Access]] = {}
 
     def of(self, name: str) -> Access:
         """Who may run it. A list that cannot be read admits nobody: `Unavailable`."""
@@ -91,13 +90,12 @@ class AccessLists:
             raise UnknownDefinition(f"no job {name[:200]!r} is published here") from error
         return access
 
-    def _print(self, name: str) -> _Print | None:
-        """What tells the file from all others that have had its name; None without one."""
+    def _print(self, name: str) -> disk.Fingerprint | None:
+        """The file's; None without one."""
         try:
             # For every new job: a Path would take longer than the look.
-            file = os.lstat(f"{self._folder}/{name}/{_FILE}")
+            return disk.fingerprint(os.lstat(f"{self._folder}/{name}/{_FILE}"))
         except FileNotFoundError:
             return None
         except OSError as error:
             raise Unavailable(f"who may run {name!r} cannot be read: {error.strerror}") from error
-        return file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns

@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from opus_core import disk
 from opus_core.access import AccessLists
 from opus_core.backends import Bundle, Jdl
 from opus_core.below import Below
@@ -67,9 +68,6 @@ class State:
     withdrawn: bool = False
 
 
-_Print = tuple[int, ...]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
     """Who published what, when, and in which format it is kept."""
@@ -94,7 +92,8 @@ class Catalogue:
         self.access = AccessLists(folder)
         self._cache: OrderedDict[DefinitionRef, JobDefinition] = OrderedDict()
         self._lock = threading.Lock()  # of the cache
-        self._states: dict[str, tuple[_Print, State]] = {}  # with the file they were read from
+        # With the file that each was read from.
+        self._states: dict[str, tuple[disk.Fingerprint, State]] = {}
 
     # -- what there is
 
@@ -389,13 +388,12 @@ def _leave_out(name: str, error: OpusError) -> None:
     log.error("left out of the list: %s", error.sentence, extra=about(definition=name))
 
 
-def _print_of(path: str) -> _Print | None:
-    """What tells a file from all others that have had its name; None if it cannot be looked at."""
+def _print_of(path: str) -> disk.Fingerprint | None:
+    """None if it cannot be looked at."""
     try:
-        file = os.lstat(path)
+        return disk.fingerprint(os.lstat(path))
     except OSError:
         return None
-    return file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns
 
 
 def _pointed(folder: Below, name: str) -> tuple[int, bool]:

@@ -26,6 +26,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _RETRY_AFTER: Final = 60.0  # [s]
 _NEW: Final = ".new."  # what files are called until they are whole
+_TRIES: Final = 10  # of several who remove one folder at once
 
 
 @contextmanager
@@ -40,6 +41,15 @@ def noticing_full(where: Path) -> Iterator[None]:
             f"no space is left below {where} ({error.strerror}); try again later",
             retry_after=_RETRY_AFTER,
         ) from error
+
+
+Fingerprint = tuple[int, int, int, int, int]
+
+
+def fingerprint(told: os.stat_result) -> Fingerprint:
+    """What tells a file, as `os.stat` found it, from all others that have had or will have its
+    name: none of ours is written to, but another one put in its place."""
+    return told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,30 +189,43 @@ def make_folder(path: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder and all in it, whatever a script has made of it; safe twice.
+    """Remove a folder and all in it, whatever a script has made of it; safe twice, and for several
+    at once.
 
     Follows no links, and needs neither permissions inside nor a stack as deep as the folders are:
     each folder found is moved up beside the others first.
     """
-    try:
-        top = _open_folder(path)
-    except FileNotFoundError:
-        return
-    except NotADirectoryError:
-        path.unlink(missing_ok=True)
-        return
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            _empty(path)
+            path.rmdir()
+        except FileNotFoundError:
+            return
+        except NotADirectoryError:
+            path.unlink(missing_ok=True)
+            return
+        except OSError as error:
+            # Another one who removes it has moved a folder up, behind our last look.
+            if error.errno != errno.ENOTEMPTY or not tries_left:
+                raise
+        else:
+            return
+
+
+def _empty(path: Path) -> None:
+    top = _open_folder(path)
     try:
         while inner := _clear(top, top):
             for name in inner:
-                below = _open_folder(name, top)
-                try:
-                    _clear(below, top)
-                finally:
-                    os.close(below)
-                os.rmdir(name, dir_fd=top)
+                with suppress(FileNotFoundError):  # another one was faster
+                    below = _open_folder(name, top)
+                    try:
+                        _clear(below, top)
+                    finally:
+                        os.close(below)
+                    os.rmdir(name, dir_fd=top)
     finally:
         os.close(top)
-    path.rmdir()
 
 
 def _clear(folder: int, top: int) -> list[str]:
@@ -215,9 +238,12 @@ def _clear(folder: int, top: int) -> list[str]:
             if folder == top:
                 left.append(name)
                 continue
-            # A folder has to be writable to get another parent.
-            os.close(_open_folder(name, folder))
-            os.rename(name, secrets.token_hex(16), src_dir_fd=folder, dst_dir_fd=top)
+            with suppress(FileNotFoundError):
+                # A folder has to be writable to get another parent.
+                os.close(_open_folder(name, folder))
+                os.rename(name, secrets.token_hex(16), src_dir_fd=folder, dst_dir_fd=top)
+        except FileNotFoundError:
+            continue
     return left
 
 

@@ -376,6 +376,9 @@ class Folders:
         self.check()
         aside = self._aside(folder)
         try:
+            # Or `sweep` takes it for one that was left long ago, and removes it at the same time.
+            with suppress(PermissionError):
+                os.utime(folder, follow_symlinks=False)
             os.rename(folder, aside)
         except (FileNotFoundError, NotADirectoryError):
             return

@@ -16,8 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -85,10 +84,13 @@ def peek(folder: Path) -> Links:
     the wrapper's. It is read before the claim is looked at again: a claim never changes once it
     is made, so the order does not matter for what is true, only for what is complete.
     """
-    with _looking_into(folder):
-        claimant = _target(folder / "claim")
-        started = _target(folder / "started")
+    # Texts and no context manager, for this is asked of every job at each poll.
+    try:
+        claimant = _target(f"{folder}/claim")
+        started = _target(f"{folder}/started")
         found = _read_exit(folder / "exit") if claimant is not None else None
+    except OSError as error:
+        raise _closed(folder, error) from error
     valid = found if found is not None and found.claimant == claimant else None
     return Links(claimant=claimant, started=started, exit=valid)
 
@@ -100,7 +102,7 @@ def seal(folder: Path) -> Links:
     gone is sealed, since a wrapper never runs without one. On the disk when this returns: whoever
     was told that the job is sealed lets it be forgotten. Raises `BackendUnavailable`.
     """
-    with _looking_into(folder):
+    try:
         for name in ("claim", "started"):
             try:
                 os.symlink(SEALED, folder / name)
@@ -115,20 +117,16 @@ def seal(folder: Path) -> Links:
         if found.sealed:
             with suppress(FileNotFoundError):
                 disk.sync(folder)
+    except OSError as error:
+        raise _closed(folder, error) from error
     return found
 
 
-@contextmanager
-def _looking_into(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise BackendUnavailable(
-            f"the folder {folder} cannot be looked into: {error.strerror}"
-        ) from error
+def _closed(folder: Path, error: OSError) -> BackendUnavailable:
+    return BackendUnavailable(f"the folder {folder} cannot be looked into: {error.strerror}")
 
 
-def _target(link: Path) -> str | None:
+def _target(link: Path | str) -> str | None:
     try:
         return os.readlink(link)
     except FileNotFoundError:

@@ -94,8 +94,9 @@ class Registry:
         A second call finds only what has been installed since.
         """
         known = {(entry.name, entry.distribution) for entry in self._entries}
-        for point in sorted(entry_points(group=offers.GROUP), key=lambda point: point.name):
-            name, version = _distribution(point.dist)
+        points = [(point, *_distribution(point.dist)) for point in entry_points(group=offers.GROUP)]
+        # In an order that is not the file system's, by which two of one name would change places.
+        for point, name, version in sorted(points, key=lambda one: (one[0].name, one[1])):
             if (point.name, name) in known:
                 continue
             entry = _Entry(point.name, name, version, disabled=point.name in disabled)
@@ -321,7 +322,9 @@ class Registry:
 
 
 def _distribution(distribution: Distribution | None) -> tuple[str, str]:
-    return (distribution.name, distribution.version) if distribution else ("", "")
+    if distribution is None:
+        return ("", "")
+    return (distribution.name or "", distribution.version or "")  # as METADATA says, if it does
 
 
 def _only(kind: str, name: str, found: list[tuple[_Entry, type[Backend]]]) -> type[Backend]:
