@@ -69,6 +69,7 @@ def make_client(client: Client) -> bottle.Bottle:
     for method, rule, handler in _ROUTES:
         app.route(rule, method, _answering(client, handler))
     app.route("/", "GET", _answering(client, partial(_visited, client, services.get_services)))
+    app.router.settle()
     return app
 
 

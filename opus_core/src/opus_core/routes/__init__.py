@@ -163,6 +163,7 @@ def make_app(parts: Parts) -> bottle.Bottle:
         for variable in _TAKEN:
             rule = rule.replace(f"<{variable}>", f"<{variable}:{variable}>")
         app.route(rule, method, _answering(parts, function))
+    app.router.settle()
     return app
 
 
