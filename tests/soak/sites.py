@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from servers import Site, eventually
+from servers import Site
 from services import postgresql
 from soak.databases import Database, Lite, Postgres
 from soak.job import JOB, SCRIPT, WADL
@@ -19,21 +17,11 @@ LEASE = 3.0  # [s]
 class Soaked(Site):
     """A site whose database can be read beside it."""
 
+    afresh = True
+    answers = True
+    patience = 60.0
+
     database: Database = field(kw_only=True)
-
-    def wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
-        """Until it answers. That something listens is not enough: until a job that the killed
-        server was about to start has become its script, it holds the server's socket."""
-
-        def answers() -> bool:
-            super(Soaked, self).wait_until_up(process)
-            try:
-                self.get("/healthz", timeout=5)
-            except (OSError, http.client.HTTPException):
-                return False
-            return True
-
-        eventually(answers, 60)
 
 
 def make_site(

@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from servers import Site
 from services.slurm import Cluster, missing
 from slurm_ordeal import CLUSTER, ordeal
 
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = Path(tempfile.mkdtemp(prefix="opus-soak-slurm-", dir="/tmp"))
     folder.chmod(0o755)
     print(f"slurm: seed {args.seed}, {args.jobs} jobs, in {folder}", flush=True)
+    Site.afresh = True
     with Cluster(folder, **CLUSTER) as cluster:
         verdict = ordeal(cluster, args.jobs, args.seed, most=600 + 2 * args.jobs)
     print(f"slurm: {len(verdict.faults)} faults")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import http.client
 import itertools
 import json
@@ -14,6 +15,7 @@ import sys
 import urllib.parse
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -28,6 +30,7 @@ _ROOM: Final = 3000  # characters of a log that a failure shows
 # Below those that systems give to connections going out, any of which could come in between.
 _PORTS: Final = range(20000, 32000)
 _BLOCK: Final = 120  # of them for a process, so that tests side by side do not meet
+_BLOCKS: Final = len(_PORTS) // _BLOCK
 _offered = itertools.count()
 
 Fields = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -35,9 +38,9 @@ Fields = Mapping[str, str] | Sequence[tuple[str, str]]
 
 def free_port() -> int:
     """One that nobody listens on just now, and that was not offered a short while ago."""
-    first = os.getpid() * _BLOCK
-    for _ in _PORTS:
-        port = _PORTS[(first + next(_offered)) % len(_PORTS)]
+    first, _ = _block(os.getpid())
+    for _ in range(_BLOCK):
+        port = _PORTS[first + next(_offered) % _BLOCK]
         with socket.socket() as one:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -45,7 +48,23 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise AssertionError(f"no port from {_PORTS[0]} to {_PORTS[-1]} is free")
+    raise AssertionError(f"no port from {_PORTS[first]} to {_PORTS[first] + _BLOCK - 1} is free")
+
+
+@cache
+def _block(pid: int) -> tuple[int, socket.socket]:
+    """Where the ports begin that this process offers and no other, and what keeps the others from
+    them for as long as this process lives: a name that the kernel gives to one only."""
+    for number in range(pid, pid + _BLOCKS):
+        taken = socket.socket(socket.AF_UNIX)
+        try:
+            taken.bind(f"\0opus-ports-{number % _BLOCKS}")
+        except OSError:
+            taken.close()
+            continue
+        atexit.register(taken.close)
+        return number % _BLOCKS * _BLOCK, taken
+    raise AssertionError(f"{_BLOCKS} processes offer ports already; end some of them")
 
 
 @dataclass
@@ -78,6 +97,9 @@ class Server:
     headers: Mapping[str, str] = field(default_factory=dict)  # of every request
 
     patience: ClassVar[float] = PATIENCE  # [s] for what is due at once
+    # Whether it is up when it answers, and not as soon as something listens: where a server was
+    # killed that had just forked a job, that holds its socket until it has become the script.
+    answers: ClassVar[bool] = False
 
     @property
     def config(self) -> Path:
@@ -128,19 +150,25 @@ class Server:
         return process
 
     def wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
-        """Wait until it listens; AssertionError with what it said if it ends instead."""
+        """Wait until it listens, or `answers`; AssertionError with what it has written if it does
+        not."""
 
         def up() -> bool:
-            assert process.poll() is None, (
-                f"the server does not start:\n{(self.folder / 'stderr.log').read_text()[-_ROOM:]}"
-            )
+            assert process.poll() is None, f"the server does not start:\n{self._said()}"
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
+                if self.answers:
+                    self.get("/healthz", timeout=5)
+            except (OSError, http.client.HTTPException):
                 return False
             return True
 
-        eventually(up, "the server listens", max(30, self.patience))
+        eventually(up, lambda: f"the server is up; it says\n{self._said()}", max(30, self.patience))
+
+    def _said(self) -> str:
+        """The end of what it has written."""
+        logs = [self.folder / name for name in ("stderr.log", "data/opus.log")]
+        return "\n".join(log.read_text()[-_ROOM:] for log in logs if log.exists())
 
     def stop(self) -> None:
         """End all processes that were started, by SIGTERM, and by SIGKILL those that stay."""

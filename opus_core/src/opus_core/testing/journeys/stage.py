@@ -32,6 +32,8 @@ _numbers = itertools.count(1)
 class Stage(Server):
     """A server of a recipe. Each journey has a job description of its own, `name`."""
 
+    answers = True
+
     place: Place
     name: str = ""
     witnesses: list[Witness] = field(default_factory=list)
