@@ -98,6 +98,7 @@ def test_the_configuration_is_one_and_fits_the_services(services):
 @pytest.fixture
 def apart(tmp_path) -> Iterator[Site]:
     with site(tmp_path / "site") as one:
+        one.afresh = True  # with process numbers of its own
         one.configure(supervisor="embedded = false\nlease_seconds = 3\ngrace = 2")
         yield one
         for process in one.processes:
