@@ -32,19 +32,22 @@ init: .venv/stamp ## set up opus-data for a site; WWWUSER=www names the web serv
 
 test: .venv-test/stamp ## run all tests; TOXENV=core,docs runs some
 	@tests/services/install
-	@.venv-test/bin/tox run
+	@tests/services/scratch .venv-test/bin/tox run
 
 bench: .venv/stamp ## measure what is promised; BENCH="--help" says what else there is
 	@.venv/bin/python -c 'import playwright' 2>/dev/null || .venv/bin/python -m pip install -q 'playwright>=1.65'
 	@.venv/bin/python -m benchmarks $(BENCH)
 
-# Both run, whatever the first one shows.
+# Environments with tests that are for a soak alone, or with random examples.
+SOAKED := core,storage_sqlite,storage_postgresql,manager_slurm,jdl_wadl,jdl_votable,api,security,system,browser,authors,make
+
+# All of it runs, whatever the first one shows.
 soak: .venv/stamp .venv-test/stamp ## hours of load and killing; SOAK="--seconds 600 --jobs 1000" for less
 	@failed=0; \
 	.venv/bin/python tests/soak/run.py $(SOAK) || failed=1; \
 	.venv/bin/python tests/soak/slurm.py || failed=1; \
-	.venv-test/bin/tox run -e slurm -- -m slow tests/slurm || failed=1; \
-	OPUS_SOAK=1 .venv-test/bin/tox run -e core,api,security,system,swap,authors,make || failed=1; \
+	OPUS_SOAK=1 .venv-test/bin/tox run -e slurm -- -m "slow or soak" tests/slurm || failed=1; \
+	OPUS_SOAK=1 .venv-test/bin/tox run -e $(SOAKED) || failed=1; \
 	exit $$failed
 
 # Anew each time: it takes seconds, and nothing of pages that have gone is left.

@@ -43,7 +43,7 @@ OF_THE_WEB = frozenset({"RUN committed"})  # no supervisor that is apart comes b
 
 _AT_ONCE = 24  # jobs of a server that are not over
 _PATIENCE = 15.0  # [s] until a labelled point is reached
-_TRIES = 4
+_TRIES = 8
 _SETTLES = 180.0  # [s] within which all has to be over once nothing is harmed any more
 _FORGETS = 7.0  # [s] before its end that a killed controller may not have written down
 _RECOVERS = 5.0  # [s] that it takes to know its nodes again

@@ -1,4 +1,4 @@
-"""What the journeys make of an author's configuration; tests/swap shows that they can fail."""
+"""What the journeys make of an author's configuration; tests/slurm shows that they can fail."""
 
 from __future__ import annotations
 

@@ -44,7 +44,10 @@ def test_every_test_lies_in_a_folder_of_an_environment():
 
 def test_make_test_runs_all_of_them():
     lines = (CHECKOUT / "Makefile").read_text().split("\ntest:")[1].split("\n\n")[0].splitlines()
-    assert lines[-2:] == ["\t@tests/services/install", "\t@.venv-test/bin/tox run"]
+    assert lines[-2:] == [
+        "\t@tests/services/install",
+        "\t@tests/services/scratch .venv-test/bin/tox run",
+    ]
     last = (CHECKOUT / ".ci" / "run").read_text().split()
     assert last[-1] == "test"
 

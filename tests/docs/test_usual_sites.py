@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from docs.blocks import DOCS
 from printed import marked
 from servers import Site
-from services.postgresql import server
+from services.postgresql import private_server
 
 BLOCKS = {
     name.removeprefix("site: "): block.text
@@ -53,9 +52,7 @@ def test_several_hosts(tmp_path):
     password.parent.mkdir()
     password.write_text("any\n")
     password.chmod(0o600)
-    with TemporaryDirectory(prefix="opus-docs-", dir="/var/tmp") as folder:
-        Path(folder).chmod(0o755)
-        with server(Path(folder) / "server") as database:
-            database.run("createdb", *database.where, "opus")
-            text = text.replace("opus@db.example.org", f"opus@127.0.0.1:{database.port}")
-            assert set(checked(tmp_path, text)) <= NEW
+    with private_server() as database:
+        database.run("createdb", *database.where, "opus")
+        text = text.replace("opus@db.example.org", f"opus@127.0.0.1:{database.port}")
+        assert set(checked(tmp_path, text)) <= NEW

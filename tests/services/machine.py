@@ -1,4 +1,4 @@
-"""What private services of tests take from the machine: ports of the loopback, a login."""
+"""What private services of tests take from the machine: ports, a place for files, a login."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import fcntl
 import pwd
 import random
 import socket
+import stat
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +42,13 @@ class Port:
 
     def release(self) -> None:
         self._claim.close()
+
+
+def passable() -> str:
+    """Where temporary folders are that everybody may be let into: not below somebody's own ones."""
+    folder = Path(tempfile.gettempdir())
+    others = all(one.stat().st_mode & stat.S_IXOTH for one in (folder, *folder.parents))
+    return str(folder) if others else "/var/tmp"
 
 
 def listening(port: int) -> bool:

@@ -1,6 +1,6 @@
 """A PostgreSQL of one's own: on a free port of the loopback, in a folder, for as long as a test.
 
-with server(folder) as database:
+with private_server() as database:
     psycopg.connect(database.url())
 """
 
@@ -11,6 +11,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from servers import eventually, free_port
+from services.machine import passable
 
 USER = "opus"
 
@@ -96,6 +98,18 @@ class Server:
             return {}
         nobody = pwd.getpwnam("nobody")
         return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": [], "cwd": "/"}
+
+
+@contextmanager
+def private_server() -> Iterator[Server]:
+    """One in a new folder of the temporary ones, which is removed afterwards.
+
+    Not in pytest's own folders, into which nobody else may look.
+    """
+    with tempfile.TemporaryDirectory(prefix="opus-postgresql-", dir=passable()) as folder:
+        Path(folder).chmod(0o755)
+        with server(Path(folder) / "server") as one:
+            yield one
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from typing import Any
 
 from services import slurm_conf
 from services.daemons import Daemons, Process, ServiceError, descendants, end, processes
-from services.machine import Port, listening, make_login
+from services.machine import Port, listening, make_login, passable
 
 __all__ = ["Cluster", "ServiceError", "missing", "private_cluster"]
 
@@ -61,11 +61,11 @@ def missing() -> list[str]:
 
 @contextmanager
 def private_cluster(**options: Any) -> Iterator[Cluster]:
-    """A cluster in a new folder under /tmp, which is removed afterwards.
+    """A cluster in a new folder of the temporary ones, which is removed afterwards.
 
     pytest's own folders will not do: only their owner may enter them, and they are too deep.
     """
-    folder = Path(tempfile.mkdtemp(prefix="opus-slurm-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="opus-slurm-", dir=passable()))
     try:
         folder.chmod(0o755)
         with Cluster(folder, **options) as cluster:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from services.postgresql import Server, private_server
 from services.slurm import Cluster
 from services.slurm_fixture import slurm_cluster
 from slurm.sites import FAR, NEAR, Stage, reachable, stage
@@ -21,7 +22,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def cluster() -> Iterator[Cluster]:
     """With accounting and a login node. Jobs outlast a test, so that tests can share the time
     they wait; who harms a daemon repairs it."""
-    with slurm_cluster(ssh=True, message_timeout=5) as one:
+    # A controller that was paused must not give its nodes up, however slow the machine is.
+    with slurm_cluster(ssh=True, message_timeout=5, node_timeout=60) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Server]:
+    """A PostgreSQL of a file's own."""
+    with private_server() as one:
         yield one
 
 

@@ -151,6 +151,10 @@ class Stage:
         query = ("squeue", "-h", "-t", "all", "-n", self.name(job), "-o", what)
         return self.cluster.run(*query).stdout.splitlines()
 
+    def becomes(self, job: str, state: str) -> None:
+        """Wait until squeue shows one submission of it, in that state."""
+        eventually(lambda: self.queue(job, "%T") == [state], PATIENCE, 0.2)
+
     def native(self, job: str) -> str:
         """The id that it was given on the cluster."""
         (found,) = eventually(lambda: self.queue(job), PATIENCE, 0.1)

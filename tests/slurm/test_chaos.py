@@ -13,7 +13,7 @@ from slurm_ordeal import CLUSTER, ordeal
 NUMBER = int(os.environ.get("OPUS_SLURM_JOBS", "300"))
 SEED = os.environ.get("OPUS_SLURM_SEED", "") or secrets.token_hex(4)
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.takes(400), pytest.mark.crash]
 
 
 @pytest.mark.timeout(1200 + 3 * NUMBER)

@@ -54,7 +54,7 @@ def test_so_do_those_that_ended_otherwise(told, ledger):
     running = told.work("sleep 600", ledger)
     struck = told.work("sleep 600", ledger)
     for job in (running, struck):
-        eventually(lambda job=job: told.queue(job, "%T") == ["RUNNING"], PATIENCE, 0.1)
+        told.becomes(job, "RUNNING")
     eventually(lambda: lines(ledger) == 2, PATIENCE)
     told.cluster.run("scancel", told.native(waiting))
     told.cluster.run("scancel", told.native(running))
@@ -67,7 +67,7 @@ def test_so_do_those_that_ended_otherwise(told, ledger):
 def test_what_it_says_is_looked_into_and_never_believed(told, phase):
     job = told.work("sleep 600")
     native_id = told.native(job)
-    eventually(lambda: told.queue(job, "%T") == ["RUNNING"], PATIENCE, 0.1)
+    told.becomes(job, "RUNNING")
     fields = {"jobid": native_id, "phase": phase}
     script = ("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--interface", CONTROLLER)
     form = [word for pair in fields.items() for word in ("-d", "=".join(pair))]

@@ -11,6 +11,8 @@ from servers import eventually, runs
 from services.slurm_fixture import slurm_cluster
 from slurm_ordeal import FAR, NEAR, Stand
 
+pytestmark = pytest.mark.takes(80)
+
 MESSAGE_TIMEOUT = 3  # [s]
 VISIBLE_AFTER = 6  # [s], a little more
 

@@ -16,6 +16,8 @@ from servers import eventually
 from services.slurm_fixture import slurm_cluster
 from slurm.sites import FAR, NEAR, PATIENCE, lines, manager, reachable, shim, stage
 
+pytestmark = pytest.mark.takes(100)
+
 WHOLE = {"slurm_nodes": "2", "slurm_ntasks_per_node": "4"}  # the cluster
 
 
@@ -78,7 +80,7 @@ def test_what_waits_for_ever_is_told_to_ask_for_less(near):
     near.waits(job, "QUEUED", "wait for ever: ABORT it", "ask for less time", "PartitionTimeLimit")
     near.site.post(f"{job}/phase", {"PHASE": "ABORT"})
     near.ends(job, "ABORTED")
-    eventually(lambda: near.queue(job, "%T") == ["CANCELLED"], PATIENCE)
+    near.becomes(job, "CANCELLED")
 
 
 def test_free_nodes_are_waited_for(plain):
@@ -196,7 +198,7 @@ def test_an_abort_is_not_blamed_on_the_cluster(each):
     each.runs(job)
     each.site.post(f"{job}/phase", {"PHASE": "ABORT"})
     assert each.ends(job, "ABORTED") == ""
-    eventually(lambda: each.queue(job, "%T") == ["CANCELLED"], PATIENCE)
+    each.becomes(job, "CANCELLED")
 
 
 def test_a_deadline_that_passes_is_said(plain, book):
@@ -254,7 +256,7 @@ def test_a_requeue_before_the_script_began_is_only_a_delay(again, book):
     again.cluster.hook("prologctld", "#!/bin/sh\nsleep 3\n")
     try:
         job = again.work(ledger=book)
-        eventually(lambda: again.queue(job, "%T") == ["CONFIGURING"], PATIENCE, 0.1)
+        again.becomes(job, "CONFIGURING")
         again.scontrol("requeue", again.native(job))
     finally:
         again.cluster.hook("prologctld", None)
@@ -270,7 +272,7 @@ def test_a_requeue_after_the_script_began_does_not_run_it_twice(again, book):
     eventually(lambda: lines(book) == 1, PATIENCE)
     again.scontrol("requeue", native_id)
     again.ends(job, "ERROR", "the cluster restarted it after it had begun; run it again")
-    eventually(lambda: again.queue(job, "%T") == ["CANCELLED"], PATIENCE)
+    again.becomes(job, "CANCELLED")
     assert lines(book) == 1
 
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -10,19 +8,14 @@ import pytest
 from opus_storage_postgresql.engine import PostgreSQLDatabase
 from opus_storage_postgresql.options import PostgreSQLOptions
 from opus_storage_postgresql.storage import PostgreSQLStorage
-from services.postgresql import server
+from services.postgresql import private_server
 
 
 @pytest.fixture(scope="session")
 def database():
     """A PostgreSQL that runs; tests that stop it start it again."""
-    # Not in pytest's own folders, into which nobody else may look.
-    with (
-        tempfile.TemporaryDirectory(prefix="opus-postgresql-", dir="/var/tmp") as folder,
-    ):
-        Path(folder).chmod(0o755)
-        with server(Path(folder) / "server") as one:
-            yield one
+    with private_server() as one:
+        yield one
 
 
 @pytest.fixture

@@ -13,14 +13,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from docs.blocks import DOCS
 from printed import marked, run
 from servers import LEDGER_WADL, Site, eventually, kill, runs, site
-from services.postgresql import Server, programs, server
+from services.postgresql import Server, private_server, programs
 
 PAGE = DOCS / "admin" / "backup.md"
 BLOCKS = marked(PAGE)
@@ -117,10 +116,8 @@ def on_sqlite(tmp_path) -> Iterator[Place]:
 
 @pytest.fixture
 def on_postgresql(tmp_path) -> Iterator[Place]:
-    with TemporaryDirectory(prefix="opus-backup-", dir="/var/tmp") as folder:
-        Path(folder).chmod(0o755)
-        with server(Path(folder) / "server") as database, opened(tmp_path, database) as found:
-            yield found
+    with private_server() as database, opened(tmp_path, database) as found:
+        yield found
 
 
 @pytest.fixture(params=["on_sqlite", "on_postgresql"])
@@ -153,6 +150,9 @@ def path_of(job: str) -> str:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "place", ["on_sqlite", pytest.param("on_postgresql", marks=pytest.mark.soak)], indirect=True
+)
 def test_a_copy_beside_production_leaves_production_alone(place: Place) -> None:
     one = place.one
     place.serve()

@@ -8,20 +8,17 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from servers import Answer, Site, describe_ledger, eventually, runs, site
-from services.postgresql import server
+from services.postgresql import private_server
 
 
 @pytest.fixture
 def database():
-    with TemporaryDirectory(prefix="opus-postgresql-", dir="/var/tmp") as folder:
-        Path(folder).chmod(0o755)
-        with server(Path(folder) / "server") as one:
-            yield one
+    with private_server() as one:
+        yield one
 
 
 @pytest.fixture

@@ -10,39 +10,43 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.takes(130)
+
 BACK_ENDS = '[plugins]\ndisabled = ["grumbler"]\n'
-CAUGHT = [
-    (
+CAUGHT = {
+    "twice": (
         f'{BACK_ENDS}[manager]\nuse = "twice"',
         "test_a_job_runs_on_once_while_its_server_is_killed",
         "the script ran 2 times, and has to run once: the manager 'twice'",
     ),
-    (
+    "deaf": (
         f'{BACK_ENDS}[manager]\nuse = "deaf"',
         "test_abort_stops_a_running_script_and_keeps_the_job",
         "the job was to end ABORTED, and is EXECUTING; the manager 'deaf'",
     ),
-    (
+    "forgetful": (
         f'{BACK_ENDS}[storage]\nuse = "forgetful"',
         "test_a_restarted_server_knows_what_it_knew",
         "the storage 'forgetful' has forgotten 3 of 3 jobs at a restart",
     ),
-    (
+    "skipping": (
         f'{BACK_ENDS}[storage]\nuse = "skipping"',
         "test_changes_tells_of_every_change_in_order",
         "something is missing between PENDING -> QUEUED",
     ),
-    (
+    "losing": (
         f'{BACK_ENDS}[jdl]\nuse = "losing"',
         "test_a_description_comes_back_as_it_was_published",
         "the format 'losing' has lost parameters width",
     ),
-    (
+    "grumbler": (
         "",
         "test_a_script_that_fails_ends_in_error_with_its_exit_code",
         ": failed on a change",
     ),
-]
+}
+# Of each kind of back end there is another one; each of these waits for long.
+SOAKED = ("deaf", "forgetful")
 
 
 @pytest.fixture
@@ -81,8 +85,10 @@ def journey(folder: Path, path: str, toml: str, *which: str) -> subprocess.Compl
 
 @pytest.mark.parametrize(
     ("toml", "name", "sentence"),
-    CAUGHT,
-    ids=["twice", "deaf", "forgetful", "skipping", "losing", "grumbler"],
+    [
+        pytest.param(*caught, id=who, marks=[pytest.mark.soak] if who in SOAKED else [])
+        for who, caught in CAUGHT.items()
+    ],
 )
 def test_a_saboteur_is_caught(installed, tmp_path, toml, name, sentence):
     done = journey(tmp_path, installed, toml, "-k", name)

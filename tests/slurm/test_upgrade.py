@@ -12,7 +12,6 @@ import re
 import shutil
 import sqlite3
 import tarfile
-import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,9 @@ from xml.etree import ElementTree
 import pytest
 
 from servers import OVER, Site, eventually
-from services.postgresql import server
 from upgrade.survey import FILE, ODD, digest, form
+
+pytestmark = pytest.mark.takes(70)
 
 UPGRADE = Path(__file__).resolve().parents[1] / "upgrade"
 RELEASES = {
@@ -112,14 +112,6 @@ def into_postgresql(one: Upgraded, url: str) -> None:
     one.config.write_text(text.replace('use = "sqlite"', f'use = "postgresql"\nurl = "{url}"'))
     one.opus("db", "copy", str(old), str(one.config))
     (one.folder / "opus.sqlite").unlink()
-
-
-@pytest.fixture(scope="module")
-def database():
-    with tempfile.TemporaryDirectory(prefix="opus-postgresql-", dir="/var/tmp") as folder:
-        Path(folder).chmod(0o755)
-        with server(Path(folder) / "server") as one:
-            yield one
 
 
 def pytest_generate_tests(metafunc):

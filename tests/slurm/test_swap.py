@@ -12,10 +12,11 @@ import pytest
 import periodogram
 from opus_core.testing.journeys.suite import Journeys, Recipe
 from servers import LEDGER_SCRIPT, LEDGER_WADL, Site, describe_ledger, eventually, runs
-from services.postgresql import server
 from services.slurm_fixture import slurm_cluster
 
 PATIENCE = 60.0  # [s] for what takes a few on an idle machine
+
+pytestmark = [pytest.mark.takes(200), pytest.mark.timeout(240)]
 
 # All that a site changes, in the words of its configuration file.
 STORAGES = {
@@ -64,14 +65,6 @@ def pytest_generate_tests(metafunc):
 def cluster():
     with slurm_cluster(accounting=False) as one:
         yield one
-
-
-@pytest.fixture(scope="session")
-def database():
-    with tempfile.TemporaryDirectory(prefix="opus-postgresql-", dir="/var/tmp") as folder:
-        Path(folder).chmod(0o755)
-        with server(Path(folder) / "server") as one:
-            yield one
 
 
 def environment(cluster):
