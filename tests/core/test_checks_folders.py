@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import subprocess
 import time
 from dataclasses import replace
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from core.helpers.checked import checked
-from isolated import needs_root
+from isolated import needs_root, open_folder
 from opus_core import checks
 from opus_core import job as jobs
 from opus_core.backends import SUPERVISOR, Health, HealthState
@@ -130,17 +129,16 @@ def test_others_may_pass_through_as_jobs_of_another_user_have_to(site):
     assert site.wrong() == {}
 
 
-def test_a_file_that_root_has_left_in_the_folder_of_another_user(site):
+def test_a_file_that_root_has_left_in_the_folder_of_another_user(monkeypatch):
     needs_root()
-    for path in (site.data, *site.data.rglob("*")):
-        os.chown(path, 65534, 65534)
-    stray = site.data / "definitions"
-    os.chown(stray, 0, 0)
-    for above in (site.folder, *site.folder.parents):
-        if above.stat().st_uid == 0 and not above.stat().st_mode & stat.S_IXOTH:
-            above.chmod(above.stat().st_mode | stat.S_IXOTH)
+    with open_folder() as folder, checked(folder, monkeypatch) as site:
+        site.begin()
+        for path in (site.data, *site.data.rglob("*")):
+            os.chown(path, 65534, 65534)
+        stray = site.data / "definitions"
+        os.chown(stray, 0, 0)
 
-    found = site.one("data-file-of-another")
+        found = site.one("data-file-of-another")
 
     assert "belongs to root, and nobody, whose" in found.sentence
     assert found.sentence.endswith(f"chown nobody {stray}")

@@ -1,4 +1,4 @@
-"""A job's folder: what is written into it, read from it, and that it goes when it should."""
+"""A job's folder: what is written into it, and what is read from it."""
 
 from __future__ import annotations
 
@@ -10,54 +10,29 @@ import os
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from core.helpers.folders import DEFINITION, ID, files, job, note, task, value, write
 from opus_core import disk
 from opus_core.backends import Event
-from opus_core.definition import (
-    GeneratedDescription,
-    JobDefinition,
-    ParameterDescription,
-    UsedDescription,
-)
+from opus_core.definition import ParameterDescription
 from opus_core.errors import (
     BackendUnavailable,
     BadRequest,
-    Conflict,
     NotFound,
     StorageFull,
     TooLarge,
     UnknownJob,
 )
 from opus_core.folder import Collected, Folders, media_type
-from opus_core.job import LONG_TEXT, DefinitionRef, Job, Parameter, Upload, new_id, now
+from opus_core.job import LONG_TEXT, Parameter, Upload
 from opus_core.wrapper import WRAPPER
 from services_missing import lacking
-
-ID = "0123456789abcdef0123456789abcdef"
-
-DEFINITION = JobDefinition(
-    name="stack",
-    script="echo $text\n",
-    parameters=(
-        ParameterDescription(name="text"),
-        ParameterDescription(name="many", repeated=True),
-        ParameterDescription(name="scale", default="1.5"),
-        ParameterDescription(name="not-a-variable"),
-        ParameterDescription(name="spectrum"),
-    ),
-    used=(UsedDescription(name="image"),),
-    generated=(
-        GeneratedDescription(name="plot", default="plot.svg", required=True),
-        GeneratedDescription(name="spectrum", default="s.fits", content_type="image/fits"),
-    ),
-)
 
 
 @pytest.fixture
@@ -92,43 +67,6 @@ def test_nothing_is_said_to_be_missing_where_the_mark_is(tmp_path: Path) -> None
     file, _ = folders.open_file(ID, "input", upload.sha256)
     with file:
         assert file.read() == b"text"
-
-
-def job(*parameters: Parameter) -> Job:
-    return Job(
-        id=ID,
-        definition=DefinitionRef("stack", 3),
-        created=now(),
-        tag=f"opus-x-{ID}",
-        execution_duration=60,
-        parameters=parameters,
-    )
-
-
-def value(name: str, text: str) -> Parameter:
-    return Parameter(name=name, value=text)
-
-
-def write(folders: Folders, one: Job, event: Event | None = None) -> Path:
-    folders.write(one, DEFINITION, event=event, host="opus.example.org", backends={"manager": "x"})
-    return folders.path(one.id)
-
-
-def note(folders: Folders, one: Job) -> None:
-    results = folders.results(one, DEFINITION).results
-    origin = {"host": "opus.example.org", "backends": {"manager": "x"}}
-    folders.note_results(one, DEFINITION, results, **origin)
-
-
-def task(folder: Path) -> list[str]:
-    """The entries of `task`, without the NUL that ends each."""
-    *entries, rest = (folder / "task").read_bytes().decode().split("\0")
-    assert rest == ""
-    return entries
-
-
-def files(root: Path) -> list[str]:
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
 # --- uploads ---
@@ -658,206 +596,3 @@ def test_a_job_folder_that_is_a_link_is_not_followed(folders: Folders, tmp_path:
     os.symlink(tmp_path / "moved", folder)
     with pytest.raises(NotFound):
         folders.open_file(ID, "script")
-
-
-# --- removing ---
-
-
-def test_a_folder_is_removed_and_links_in_it_are_not_followed(
-    folders: Folders, tmp_path: Path
-) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "precious").write_text("1")
-    folder = write(folders, job())
-    os.symlink(outside, folder / "work" / "link")
-    os.link(outside / "precious", folder / "work" / "hard")
-    folders.remove(ID)
-    folders.remove(ID)
-    assert list((folders.root / "01").iterdir()) == []
-    assert (outside / "precious").read_text() == "1"
-
-
-def test_folders_deeper_than_a_stack_and_a_path_can_be_are_removed(folders: Folders) -> None:
-    folder = write(folders, job())
-    deep = os.open(folder / "work", os.O_RDONLY)
-    for _ in range(3000):
-        os.mkdir("d", dir_fd=deep)
-        below = os.open("d", os.O_RDONLY, dir_fd=deep)
-        os.close(deep)
-        deep = below
-    os.close(deep)
-    folders.remove(ID)
-    assert list((folders.root / "01").iterdir()) == []
-
-
-def test_folders_that_a_script_has_closed_to_everybody_are_removed(folders: Folders) -> None:
-    folder = write(folders, job())
-    locked = folder / "work" / "locked"
-    (locked / "inner").mkdir(parents=True)
-    (locked / "inner" / "file").write_text("1")
-    (locked / "inner").chmod(0)
-    locked.chmod(0o500)
-    # Permissions do not concern root unless it gives that up.
-    humble = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"]
-    remove = (
-        "import pathlib, sys; from opus_core.folder import Folders\n"
-        "Folders(pathlib.Path(sys.argv[1])).remove(sys.argv[2])"
-    )
-    subprocess.run(
-        [*(humble if os.geteuid() == 0 else []), sys.executable, "-c", remove, folders.root, ID],
-        check=True,
-    )
-    assert list((folders.root / "01").iterdir()) == []
-
-
-CLOSED = """
-import pathlib, sys
-from opus_core.definition import JobDefinition
-from opus_core.errors import NotFound
-from opus_core.folder import Folders
-from opus_core.job import DefinitionRef, Job, now
-folders, job = Folders(pathlib.Path(sys.argv[1])), sys.argv[2]
-assert folders.progress(job) is None
-for parts in (["stdout"], ["results", "a"]):
-    try:
-        folders.open_file(job, *parts)
-    except NotFound:
-        continue
-    raise AssertionError(parts)
-one = Job(id=job, definition=DefinitionRef("stack", 3), created=now())
-try:
-    folders.note_results(one, JobDefinition(name="stack"), (), host="", backends={})
-except NotFound:
-    sys.exit(0)
-"""
-
-
-def test_what_a_script_has_closed_to_everybody_is_as_good_as_gone(folders: Folders) -> None:
-    folder = write(folders, job())
-    for name in ("stdout", "progress", "results/a"):
-        (folder / name).write_text("1")
-        (folder / name).chmod(0)
-    (folder / "results").chmod(0)
-    folder.chmod(0o500)
-    humble = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"]
-    command = [*(humble if os.geteuid() == 0 else []), sys.executable, "-c", CLOSED]
-    done = subprocess.run([*command, folders.root, ID], check=False)
-    folder.chmod(0o700)
-    (folder / "results").chmod(0o700)
-    assert done.returncode == 0
-
-
-@pytest.mark.parametrize("damage", ["nothing", "text", "huge", "link", "gone"])
-def test_nothing_is_read_of_a_job_json_that_a_script_has_changed(
-    folders: Folders, tmp_path: Path, damage: str
-) -> None:
-    one = job()
-    file = write(folders, one) / "job.json"
-    before = json.loads(file.read_bytes())
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.write_text("precious")
-    match damage:
-        case "text":
-            file.write_text("[" * 200_000)
-        case "huge":
-            os.truncate(file, 2**40)
-        case "link":
-            file.unlink()
-            file.symlink_to(elsewhere)
-        case "gone":
-            file.unlink()
-    note(folders, one)
-    assert json.loads(file.read_bytes()) == {**before, "results": []}
-    assert elsewhere.read_text() == "precious"
-
-
-def test_what_somebody_killed_has_left_half_written_goes_when_results_are_noted(
-    folders: Folders,
-) -> None:
-    one = job()
-    write(folders, one)
-    folder = folders.path(one.id)
-    file = disk.NewFile(folder)
-    file.__enter__()  # and it is killed here
-    (folder / ".new.of-the-script").mkdir()
-    folders.note_results(one, DEFINITION, (), host="", backends={})
-    assert [path.name for path in folder.glob(".new.*")] == [".new.of-the-script"]
-    # It was only asleep, and finds out.
-    with pytest.raises(FileNotFoundError):
-        file.keep("job.json")
-    file.__exit__(None, None, None)
-
-
-def test_a_folder_in_place_of_job_json_stays_and_is_told(folders: Folders) -> None:
-    file = write(folders, job()) / "job.json"
-    file.unlink()
-    file.mkdir()
-    with pytest.raises(NotFound, match=r"nobody write its job\.json"):
-        note(folders, job())
-    assert list(file.parent.glob(".new.*")) == []
-
-
-def test_a_file_that_comes_while_the_job_is_started_or_deleted_is_refused(
-    folders: Folders,
-) -> None:
-    def chunks(end: Callable[[], object]) -> Iterator[bytes]:
-        yield b"1"
-        end()
-        yield b"2"
-
-    with pytest.raises(Conflict, match="started or deleted"):
-        folders.store(ID, chunks(lambda: write(folders, job())), name="a")
-    with pytest.raises(Conflict, match="started or deleted"):
-        folders.store(ID, chunks(lambda: folders.remove(ID)), name="a")
-
-
-def test_a_removal_that_is_cut_off_leaves_nothing_that_looks_alive(
-    folders: Folders, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(folders, job())
-    with monkeypatch.context() as patch:
-        patch.setattr(disk, "remove_tree", lambda path: None)
-        folders.remove(ID)
-    assert not folders.path(ID).exists()
-    assert len(list((folders.root / "01").iterdir())) == 1
-    folders.sweep(lambda job_id: True, older_than=-1)
-    assert list((folders.root / "01").iterdir()) == []
-
-
-def test_the_results_of_an_archived_job_go_and_the_rest_stays(folders: Folders) -> None:
-    folder = write(folders, job())
-    (folder / "results" / "plot.svg").write_text("1")
-    folders.remove_results(ID)
-    folders.remove_results(ID)
-    assert not (folder / "results").exists()
-    assert (folder / "job.json").exists()
-    assert os.listdir(folder.parent) == [ID]
-
-
-def test_a_sweep_removes_old_folders_without_a_job_and_no_others(folders: Folders) -> None:
-    ids = {what: new_id() for what in ("known", "old", "uploading", "young")}
-    for job_id in ids.values():
-        folders.store(job_id, [b"1"])
-    long_ago = time.time() - 2 * 86400
-    for what in ("known", "old", "uploading"):
-        os.utime(folders.path(ids[what]), (long_ago, long_ago))
-    for what in ("known", "old"):
-        os.utime(folders.path(ids[what]) / "input", (long_ago, long_ago))
-    (folders.root / "lost+found").mkdir()
-    asked: list[str] = []
-
-    def known(job_id: str) -> bool:
-        asked.append(job_id)
-        return job_id == ids["known"]
-
-    assert folders.sweep(known, older_than=86400) == [ids["old"]]
-    assert sorted(asked) == sorted([ids["known"], ids["old"]])
-    assert not folders.path(ids["old"]).exists()
-    for what in ("known", "uploading", "young"):
-        assert folders.path(ids[what]).exists()
-    assert (folders.root / "lost+found").exists()
-
-
-def test_a_sweep_before_the_first_job_finds_nothing(folders: Folders) -> None:
-    assert folders.sweep(lambda job_id: False, older_than=0) == []

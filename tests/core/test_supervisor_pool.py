@@ -58,8 +58,9 @@ def test_tasks_begin_in_the_order_they_came():
 
 def test_a_task_is_not_given_twice():
     with a_pool(1) as (pool, work):
-        assert pool.give("a", work.task("a"))
-        assert not pool.give("a", work.task("a"))
+        task = work.task("a")
+        assert pool.give("a", task)
+        assert not pool.give("a", task)
         begins(work, "a")
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from dataclasses import replace
 
 import pytest
 
 from attacked import attacked_site
-from isolated import needs_root
+from isolated import needs_root, open_folder
 
 SAFE = """
 base_url = "https://opus.example.org"
@@ -139,28 +138,21 @@ def test_others_may_pass_through_the_data_folder_as_long_as_all_in_it_is_closed(
         data.chmod(0o2770)
 
 
-def opened_above(file):
-    """Let everybody pass through root's folders to it, as it is elsewhere than in a test."""
-    for folder in file.parents:
-        if folder.stat().st_uid == 0:
-            folder.chmod(folder.stat().st_mode | stat.S_IXOTH)
-
-
-def test_root_is_told_who_decides_what_root_does(site, tmp_path):
+def test_root_is_told_who_decides_what_root_does(site):
     needs_root()
     asked(site, SAFE)
-    above = replace(site, folder=tmp_path / "roots", prefix=())
-    assert "configuration" in asked(above, SAFE)
-    assert asked(above, SAFE)["configuration"][0] == "ok"
-    assert codes(above, SAFE)["admins"] == "security-no-admin"
-    os.chown(above.config, 65534, 65534)
-    opened_above(above.config)
-    state, sentence = asked(above, SAFE)["configuration"]
-    assert state == "warning"
-    assert "nobody may change" in sentence
-    found = codes(above, SAFE)
-    assert found["configuration"] == "security-configuration-owner"
-    assert found["user"] == "security-root"
+    with open_folder() as folder:
+        above = replace(site, folder=folder / "roots", prefix=())
+        assert "configuration" in asked(above, SAFE)
+        assert asked(above, SAFE)["configuration"][0] == "ok"
+        assert codes(above, SAFE)["admins"] == "security-no-admin"
+        os.chown(above.config, 65534, 65534)
+        state, sentence = asked(above, SAFE)["configuration"]
+        assert state == "warning"
+        assert "nobody may change" in sentence
+        found = codes(above, SAFE)
+        assert found["configuration"] == "security-configuration-owner"
+        assert found["user"] == "security-root"
 
 
 def test_a_header_that_names_the_user_needs_a_proxy(site):

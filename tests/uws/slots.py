@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,8 +41,9 @@ def full(folder: Path) -> Iterator[Site]:
             waiting.join()
 
 
-def taken(one: Site, job: str) -> None:
-    """Until a second one who would wait is answered at once."""
+def taken(one: Site, job: str, again: Callable[[], None] = lambda: None) -> None:
+    """Until a second one who would wait is answered at once; `again` is called where that one got
+    the slot instead, and was the first."""
     deadline = time.monotonic() + 30
     while True:
         begin = time.monotonic()
@@ -50,3 +51,4 @@ def taken(one: Site, job: str) -> None:
         if time.monotonic() - begin < 0.5:
             return
         assert begin < deadline, "nobody has the slot"
+        again()
