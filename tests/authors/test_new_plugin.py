@@ -218,6 +218,7 @@ def test_the_tutorial_s_plugin_was_begun_by_it(tmp_path):
     assert texts(kept).keys() == texts(made).keys()
 
 
+@pytest.mark.soak  # whoever types the tutorial runs it as well
 def test_the_tutorial_s_plugin_keeps_the_contract(tmp_path):
     shutil.copytree(PAGES / "cellar" / "opus_manager_cellar", tmp_path / "plugin")
     failed, passed = verdict(tmp_path / "plugin")

@@ -19,9 +19,10 @@ _FLAGS = (
 @pytest.fixture(scope="session")
 def chromium():
     """A browser that runs."""
-    program = shutil.which("chromium")
+    # The same engine without windows, and with a sixth less work.
+    program = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     if program is None:
-        lacking("chromium is not installed")
+        lacking("there is no Chromium; Debian's chromium-headless-shell has it")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(_FLAGS))
         yield browser

@@ -10,6 +10,8 @@ from browser.sites import say_site
 from browser.tab import Tab, opened
 from servers import Site, free_port
 
+pytestmark = pytest.mark.takes(80)
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Iterator[Site]:

@@ -13,6 +13,8 @@ from browser.sites import SCRIPT, WADL, say_site
 from browser.tab import Tab, opened
 from servers import Site, free_port
 
+pytestmark = pytest.mark.takes(130)
+
 COMPLETED = "COMPLETED"
 ROOT, EVE = "root", "eve"  # an admin, and a publisher
 KINDS = {"a parameter": "parameters", "an input file": "used", "a result": "generated"}

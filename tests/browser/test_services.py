@@ -15,6 +15,8 @@ from browser.sites import say_site
 from browser.tab import Tab, opened
 from servers import Site, free_port
 
+pytestmark = pytest.mark.takes(200)
+
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">\u202e"
 SHOWN = HOSTILE.replace("\u202e", "\ufffd")
 

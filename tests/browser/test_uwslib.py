@@ -20,6 +20,8 @@ from browser.sites import WADL, say_site
 from servers import free_port
 from services_missing import lacking
 
+pytestmark = pytest.mark.takes(60)
+
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parents[1] / "examples" / "periodogram"
 LIBRARY = Path(opus_core.__file__).parent / "client" / "uwslib"

@@ -225,7 +225,10 @@ def test_many_long_ones_are_by_reference_beyond_a_total(one):
     assert one.get(f"{answer.location}/parameters/many").body == b"\n".join(values)
 
 
-@pytest.mark.parametrize("accept", ["application/xml", "application/json", "text/html"])
+@pytest.mark.parametrize(
+    "accept",
+    ["application/xml", "application/json", pytest.param("text/html", marks=pytest.mark.soak)],
+)
 def test_those_who_ask_for_the_largest_document_at_once_are_bounded(one, largest, accept):
     with Used(one) as used:
         answers = at_once(48, one.get, largest, headers={"Accept": accept})
