@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from tox.tox_env.installer import InstallArguments
 
 _started: dict[str, float] = {}
-_failed: list[str] = []
+_told: list[str] = []
 
-_LOST = re.compile(r"^(?:\x1b\[\d+m)*((?:FAILED|ERROR)\b.*?)(?:\x1b\[\d+m)*$", re.MULTILINE)
+_LOST = re.compile(
+    r"^(?:\x1b\[\d+m)*((?:FAILED|ERROR|RERUN)\b.*?)(?:\x1b\[\d+m)*$", re.MULTILINE
+)
 
 
 def _find_what_pyenv_has() -> None:
@@ -56,13 +58,12 @@ def tox_before_run_commands(tox_env: ToxEnv) -> None:
 def tox_after_run_commands(tox_env: ToxEnv, exit_code: int, outcomes: list[Outcome]) -> None:
     minutes = (time.monotonic() - _started.pop(tox_env.name)) / 60
     print(f"{tox_env.name}: {minutes:.1f} minutes, {'failed' if exit_code else 'passed'}")
-    if exit_code:
-        said = (line for outcome in outcomes for line in _LOST.findall(outcome.out))
-        _failed.extend(f"{tox_env.name}: {line}" for line in said)
+    lost = (line for outcome in outcomes for line in _LOST.findall(outcome.out))
+    _told.extend(f"{tox_env.name}: {line}" for line in lost)
 
 
 @atexit.register
 def _tell() -> None:
     """Last of all, where it is seen however much was printed before."""
-    for line in _failed:
+    for line in _told:
         print(line)

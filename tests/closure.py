@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 # What every environment of tox has to run tests with.
-TOOLS = ("pytest", "pytest-timeout", "pytest-xdist")
+TOOLS = ("pytest", "pytest-rerunfailures", "pytest-timeout", "pytest-xdist")
 # What most environments have of ours, with what tests need.
 OURS = (
     "opus-core[testing]",

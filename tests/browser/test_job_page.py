@@ -218,6 +218,7 @@ def test_nobody_asks_any_longer_what_a_job_prints_that_is_gone(site, tab):
     gone(tab)
     site.request("DELETE", job)
     tab.page.get_by_text("This job has been deleted.").wait_for()
+    tab.page.wait_for_timeout(500)  # for what was on its way
     asked = []
     tab.page.on("request", lambda request: asked.append(request.url))
     tab.page.wait_for_timeout(2000)  # more than is between two readings of what it prints

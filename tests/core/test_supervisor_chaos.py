@@ -25,6 +25,7 @@ def site(tmp_path, monkeypatch):
         yield site
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_job_comes_to_its_end_and_no_script_runs_twice(site: Site, seed: int) -> None:
     chance = random.Random(seed)
