@@ -48,6 +48,7 @@ _STORAGES = ("sqlite", "postgresql")
 _GROWTH = {"memory": 6.0, "descriptors": 4.0, "threads": 4.0}  # [MiB], and how many
 _IDLE = 0.03  # of one processor
 _CALMS = 10.0  # [s] in which questions about what has just begun get rarer
+_READS = 60.0  # [s], what comes now and then included, and no more of it than its share
 _EVERY = 60.0  # [s] within which somebody has to have been killed
 
 
@@ -117,7 +118,7 @@ def _idleness(site: Soaked, pid: int, verdict: Verdict) -> None:
     eventually(lambda: site.database.rows(submitted)[0]["jobs"] >= 106, _SETTLES)
     time.sleep(_CALMS)
     begin, used = time.monotonic(), gauges.cpu(pid)
-    time.sleep(10)
+    time.sleep(_READS)
     share = (gauges.cpu(pid) - used) / (time.monotonic() - begin)
     finished = len(site.jobs(JOB)) - 106
     verdict.notes.append(f"idle with 100 queued, {finished} finished jobs: {share:.1%} of a core")
