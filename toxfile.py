@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 _started: dict[str, float] = {}
 _told: list[str] = []
 
-_LOST = re.compile(
-    r"^(?:\x1b\[\d+m)*((?:FAILED|ERROR|RERUN)\b.*?)(?:\x1b\[\d+m)*$", re.MULTILINE
-)
+_LOST = re.compile(r"^(?:\x1b\[\d+m)*((?:FAILED|ERROR|RERUN)\b.*?)(?:\x1b\[\d+m)*$", re.MULTILINE)
 
 
 def _find_what_pyenv_has() -> None:
