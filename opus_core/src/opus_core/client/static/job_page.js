@@ -82,6 +82,7 @@ export class JobPage {
 
   /** Read the job now; and go on as long as it may change. */
   read() {
+    if (this.#gone.signal.aborted) return;
     this.#now = true;
     this.#wake?.();
     this.#held?.abort();
@@ -97,6 +98,7 @@ export class JobPage {
       // Where nobody tells of changes, the server is asked to hold its answer back for one.
       const holds = !this.#now && !this.#live && Number.parseFloat(this.#job?.version) >= 1.1;
       if (!this.#now && !holds) await this.#rest(alone);
+      if (this.#gone.signal.aborted) break;
       this.#now = false;
       const began = Date.now();
       await this.#readOnce(holds ? { wait: pause / 1000, phase } : {});
@@ -137,6 +139,8 @@ export class JobPage {
 
   #lose() {
     this.#gone.abort();
+    this.#wake?.();
+    this.#held?.abort();
     fill(this.#root, { gone: true, runs: false, aborts: false });
   }
 
