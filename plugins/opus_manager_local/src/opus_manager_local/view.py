@@ -25,10 +25,10 @@ class View:
 
     record: Record
     links: Links
-    launch: Launch | None
-    aborted: bool
     there: bool  # the folder
-    wrapper: Process | None  # that holds the claim, or else was launched; if it lives
+    launch: Launch | None = None
+    aborted: bool = False
+    wrapper: Process | None = None  # that holds the claim, or else was launched; if it lives
 
     @property
     def claim(self) -> Process | None:
@@ -122,14 +122,7 @@ def look(records: Records, record: Record, *, untouched: bool = False) -> View:
     if untouched:
         found = links.peek(record.folder)
         if found.claimant is None:
-            return View(
-                record=record,
-                links=found,
-                launch=None,
-                aborted=False,
-                there=_there(record.folder),
-                wrapper=None,
-            )
+            return View(record=record, links=found, there=_there(record.folder))
     aborted = records.aborted_at(record.number) is not None
     view = _look(records, record, aborted=aborted)
     return _look(records, record, aborted=aborted) if view.dead else view
